@@ -1,0 +1,68 @@
+"""What a round decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pot_chain.protocol.addresses import Digest, hex_digest, parse_digest
+from pot_chain.protocol.errors import ProtocolError
+
+_UINT_BITS = {"task_id": 256, "round": 64, "rewards_total": 128, "accepted": 32, "chain_reveals": 32}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The value PBFT agrees on and the contract finalizes; ``eip712.outcome_hash`` is its digest.
+
+    Attributes:
+        parent: digest of the task's last final outcome, or its genesis head.
+        checkpoint: digest of the manifest of the next checkpoint.
+        record: digest of the round record.
+        rewards_root: root of the cumulative rewards tree after the round.
+        rewards_total: sum of that tree's leaves (wei or token units).
+        accepted: gradients in the aggregate.
+        chain_reveals: on-chain reveals of the round that are counted.
+    """
+
+    task_id: int
+    round: int
+    parent: Digest
+    checkpoint: Digest
+    record: Digest
+    rewards_root: Digest
+    rewards_total: int
+    accepted: int
+    chain_reveals: int
+
+    def __post_init__(self) -> None:
+        for name, bits in _UINT_BITS.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << bits:
+                raise ProtocolError(f"outcome.{name} must be an unsigned {bits}-bit integer, got {value!r}")
+        for name in ("parent", "checkpoint", "record", "rewards_root"):
+            value = getattr(self, name)
+            if not isinstance(value, bytes) or len(value) != 32:
+                raise ProtocolError(f"outcome.{name} must be 32 bytes")
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON object; digests as hex, integers as decimal strings where they may exceed 53 bits."""
+        return {
+            field.name: hex_digest(value) if isinstance(value := getattr(self, field.name), bytes) else str(value)
+            for field in fields(self)
+        }
+
+    @classmethod
+    def from_json(cls, value: object) -> Outcome:
+        """Inverse of ``to_json``; raises ProtocolError on missing, unknown or malformed fields."""
+        names = {field.name for field in fields(cls)}
+        if not isinstance(value, dict) or set(value) != names:
+            raise ProtocolError(f"an outcome has exactly the fields {sorted(names)}")
+        return cls(**{name: parse_uint(value[name]) if name in _UINT_BITS else parse_digest(value[name]) for name in names})
+
+
+def parse_uint(text: object) -> int:
+    """A non-negative integer from its decimal spelling without leading zeros."""
+    if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) <= 78 and (text == "0" or text[0] != "0"):
+        return int(text)
+    raise ProtocolError(f"not a decimal integer: {text!r}")
