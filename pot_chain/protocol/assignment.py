@@ -36,7 +36,9 @@ def draw(seed: Digest, population: int, count: int) -> list[int]:
     """``count`` distinct integers below ``population``: a partial Fisher-Yates shuffle in O(count)."""
     if not 0 <= count <= population:
         raise ProtocolError(f"cannot draw {count} distinct samples out of {population}")
-    words, moved, drawn = _uniform(seed), {}, []
+    words = _uniform(seed)
+    moved: dict[int, int] = {}
+    drawn: list[int] = []
     for i in range(count):
         j = i + _below(words, population - i)
         drawn.append(moved.get(j, j))
@@ -66,7 +68,7 @@ def assign(
 
 
 def audit_seed(seals: Sequence[tuple[Address, Digest]], randomness: Digest) -> Digest:
-    """Seed of the audits: chain hash of the (miner, seal) pairs in order of commitment, then ``randomness`` of a later block."""
+    """Seed of the audits: chain hash of (miner, seal) in order of commitment, then ``randomness`` of a later block."""
     chain = bytes(32)
     for miner, seal in seals:
         chain = keccak(chain + address_bytes(miner) + seal)

@@ -39,7 +39,9 @@ def decode(data: bytes, *, max_bytes: int = 1 << 20) -> Any:
     except (ValueError, ProtocolError, RecursionError) as error:
         raise NotCanonical(f"not canonical JSON: {error}") from error
     if not same:
-        raise NotCanonical("not canonical JSON: keys unsorted or repeated, extra white space, or a number spelled otherwise")
+        raise NotCanonical(
+            "not canonical JSON: keys unsorted or repeated, extra white space, or a number spelled otherwise"
+        )
     return value
 
 

@@ -1,7 +1,7 @@
 """Merkle trees of cumulative rewards, compatible with OpenZeppelin's MerkleProof.
 
-Leaves are hashed twice, so that an inner node can never pass for a leaf; pairs are hashed in sorted order, so that a proof
-needs no left/right bits. A node without a sibling moves up unchanged.
+Leaves are hashed twice, so that an inner node can never pass for a leaf; pairs are hashed in sorted order, so that a
+proof needs no left/right bits. A node without a sibling moves up unchanged.
 """
 
 from __future__ import annotations

@@ -58,11 +58,27 @@ class Outcome:
         names = {field.name for field in fields(cls)}
         if not isinstance(value, dict) or set(value) != names:
             raise ProtocolError(f"an outcome has exactly the fields {sorted(names)}")
-        return cls(**{name: parse_uint(value[name]) if name in _UINT_BITS else parse_digest(value[name]) for name in names})
+        return cls(
+            task_id=parse_uint(value["task_id"]),
+            round=parse_uint(value["round"]),
+            parent=parse_digest(value["parent"]),
+            checkpoint=parse_digest(value["checkpoint"]),
+            record=parse_digest(value["record"]),
+            rewards_root=parse_digest(value["rewards_root"]),
+            rewards_total=parse_uint(value["rewards_total"]),
+            accepted=parse_uint(value["accepted"]),
+            chain_reveals=parse_uint(value["chain_reveals"]),
+        )
 
 
 def parse_uint(text: object) -> int:
     """A non-negative integer from its decimal spelling without leading zeros."""
-    if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) <= 78 and (text == "0" or text[0] != "0"):
+    if (
+        isinstance(text, str)
+        and text.isascii()
+        and text.isdigit()
+        and len(text) <= 78
+        and (text == "0" or text[0] != "0")
+    ):
         return int(text)
     raise ProtocolError(f"not a decimal integer: {text!r}")

@@ -1,8 +1,8 @@
 """Byzantine quorums for any number of validators, shared with the contract by test vectors.
 
-With n replicas of which f may lie, two quorums of size Q must meet in an honest one (2Q - n > f) and an
-honest quorum must exist (Q <= n - f). f = floor((n - 1) / 3) and Q = floor((n + f) / 2) + 1 satisfy both for every n >= 4;
-2f + 1 does so only for n = 3f + 1 (Castro and Liskov, OSDI 1999, treat that case).
+With n replicas of which f may lie, two quorums of size Q must meet in an honest one (2Q - n > f) and an honest quorum
+must exist (Q <= n - f). f = floor((n - 1) / 3) and Q = floor((n + f) / 2) + 1 satisfy both for every n >= 4; 2f + 1
+does so only for n = 3f + 1 (Castro and Liskov, OSDI 1999, treat that case).
 """
 
 from __future__ import annotations

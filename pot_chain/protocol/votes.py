@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 from pot_chain.protocol.addresses import ZERO_DIGEST, Digest
 
 
-class Phase(str, Enum):
+class Phase(StrEnum):
     """PBFT phase of a vote; the value is the name of its EIP-712 type."""
 
     PROPOSE = "Propose"

@@ -1,4 +1,4 @@
-"""Python against vectors made by eth-account's and eth-abi's generic encoders; forge checks Solidity against the same file."""
+"""Python against vectors from eth-account's and eth-abi's generic encoders; forge checks Solidity against the same."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ def test_key_ownership_digest_meets_the_vector() -> None:
 
 def test_seal_and_genesis_meet_the_vectors() -> None:
     v = VECTORS["seal"]
-    made = seal.gradient_seal(DOMAIN, v["taskId"], v["round"], v["miner"], to_bytes(v["cidDigest"]), to_bytes(v["salt"]))
+    made = seal.gradient_seal(
+        DOMAIN, v["taskId"], v["round"], v["miner"], to_bytes(v["cidDigest"]), to_bytes(v["salt"])
+    )
     assert made == to_bytes(v["seal"])
     g = VECTORS["genesis"]
     assert seal.genesis_head(DOMAIN, g["taskId"], to_bytes(g["spec"]), to_bytes(g["checkpoint"])) == to_bytes(g["head"])
