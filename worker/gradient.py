@@ -1,0 +1,114 @@
+"""The gradient of a model's loss on a batch, and the model's score on test data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from worker import tensors as tensor_ops
+from worker.data import Batch
+from worker.models import build_model, objective_of
+from worker.models.objectives import objective
+from worker.tensors import NotFinite, Tensors
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """``tensors``: float32 by parameter name, in canonical order; ``loss``: mean over the batch before the step."""
+
+    tensors: dict[str, NDArray[np.float32]]
+    loss: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """``loss``: mean over the samples; ``accuracy``: share of right answers, 0 to 1."""
+
+    loss: float
+    accuracy: float
+    samples: int
+
+
+def compute_gradient(
+    model_name: str,
+    model_params: Mapping[str, Any],
+    parameters: Tensors,
+    x: NDArray[np.float32],
+    y: NDArray[np.int64],
+    *,
+    device: str = "cpu",
+) -> Gradient:
+    """Gradient of the mean loss over the batch at ``parameters``, in float32.
+
+    Same bytes on one machine at the same number of threads; across machines, thread counts and instruction sets they
+    differ in the last bits (a relative 1e-6), which is why re-execution compares within a tolerance.
+
+    Args:
+        parameters: the checkpoint, float32 by name.
+        x: float32 ``[n, *features]``, n at least 1.
+        y: int64 ``[n]``.
+        device: where torch computes, ``cpu`` or ``cuda``.
+
+    Raises:
+        ModelError: unknown model, bad parameters, or weights that are not this model's.
+        NotFinite: the training diverged: the loss or the gradient is NaN or infinite.
+        ValueError: an empty batch.
+    """
+    if len(x) == 0 or len(x) != len(y):
+        raise ValueError(f"a batch of {len(x)} samples and {len(y)} labels")
+    model = build_model(model_name, model_params, parameters).to(device)
+    batch_x, batch_y = torch.tensor(x, device=device), torch.tensor(y, device=device)
+    terms = objective(objective_of(model_name)).losses(model, batch_x, batch_y)
+    gradients: dict[str, NDArray[np.float32]] = {}
+    weights = dict(model.named_parameters())
+    for number, term in enumerate(terms):
+        names = sorted(weights if term.parameters is None else term.parameters)
+        found = torch.autograd.grad(
+            term.value, [weights[name] for name in names], retain_graph=number + 1 < len(terms), materialize_grads=True
+        )
+        gradients.update(zip(names, (value.cpu().numpy() for value in found), strict=True))
+    loss = sum(float(term.value.detach()) for term in terms)
+    if not np.isfinite(loss):
+        raise NotFinite(f"the loss on the batch is {loss}", "the training diverges: lower the task's learning rate")
+    result = {name: np.ascontiguousarray(gradients[name]) for name in sorted(weights)}
+    tensor_ops.require_finite(result)
+    return Gradient(result, loss)
+
+
+def evaluate(
+    model_name: str,
+    model_params: Mapping[str, Any],
+    parameters: Tensors,
+    batches: Iterable[Batch],
+    *,
+    device: str = "cpu",
+) -> Evaluation:
+    """Mean loss and accuracy of the model over all ``batches`` (``Dataset.test_batches()``, say).
+
+    Raises:
+        ModelError: see ``compute_gradient``.
+        ValueError: no samples at all.
+    """
+    return evaluate_module(
+        build_model(model_name, model_params, parameters).to(device), objective_of(model_name), batches
+    )
+
+
+def evaluate_module(model: nn.Module, objective_name: str, batches: Iterable[Batch]) -> Evaluation:
+    """``evaluate`` for a module that exists already."""
+    loss, correct, samples = 0.0, 0, 0
+    score = objective(objective_name).score
+    device = next(model.parameters()).device
+    with torch.inference_mode():
+        for x, y in batches:
+            part = score(model, torch.tensor(x, device=device), torch.tensor(y, device=device))
+            loss, correct, samples = loss + part.loss, correct + part.correct, samples + part.samples
+    if samples == 0:
+        raise ValueError("nothing to evaluate on: no test samples")
+    return Evaluation(loss / samples, correct / samples, samples)
