@@ -173,8 +173,8 @@ class RoundRecord:
             raise ProtocolError("a round record names each miner once")
         record = cls(
             task_id=parse_uint(fields["task"]),
-            round=_small(fields["round"]),
-            epoch=_small(fields["epoch"]),
+            round=small_uint(fields["round"]),
+            epoch=small_uint(fields["epoch"]),
             seed=parse_digest(fields["seed"]),
             members=tuple(parse_address(member) for member in _list(fields["members"])),
             commits=tuple((parse_address(miner), parse_digest(seal)) for miner, seal in commits),
@@ -217,7 +217,8 @@ def _list(value: object) -> list[Any]:
     return value
 
 
-def _small(value: object) -> int:
+def small_uint(value: object) -> int:
+    """An integer of 0 to 2^53 - 1."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1 << 53:
         raise ProtocolError("expected a small non-negative integer")
     return value
