@@ -1,6 +1,6 @@
 """Files as DAGs of blocks: the balanced UnixFS layout, and the verified way back.
 
-The layout is the one of ``ipfs add --cid-version=1 --raw-leaves --chunker=size-262144 --max-file-links=174``: leaves
+The layout is that of ``ipfs add --cid-version=1 --raw-leaves --chunker=size-262144 --max-file-links=174``: leaves
 are raw blocks of 262,144 bytes, inner nodes have up to 174 children, all leaves lie at one depth, and a file of one chunk
 (the empty one too) is its raw block. Files that others laid out differently can be read within the limits below.
 
