@@ -68,7 +68,7 @@ def compute_gradient(
     gradients: dict[str, NDArray[np.float32]] = {}
     weights = dict(model.named_parameters())
     for number, term in enumerate(terms):
-        names = sorted(weights if term.parameters is None else term.parameters)
+        names = [name for name in weights if term.trains(name)]
         found = torch.autograd.grad(
             term.value, [weights[name] for name in names], retain_graph=number + 1 < len(terms), materialize_grads=True
         )

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ _EXPECTED = (
     "y_test.npy; or one .npz file with arrays of these names"
 )
 _NAMES = ("x", "y", "x_test", "y_test")
+_PIECE_ELEMENTS = 1 << 20
 _FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -86,20 +89,32 @@ def _require_pairs(path: Path, found: dict[str, NDArray[Any]]) -> dict[str, NDAr
 
 
 def _load(path: Path) -> NDArray[Any]:
-    try:
-        loaded: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path} cannot be read as a NumPy array: {_first_line(error)}", _EXPECTED) from error
+    loaded = _opened(path)
+    if not isinstance(loaded, np.ndarray):
+        raise DataError(f"{path} is an archive, not one NumPy array", _EXPECTED)
     return loaded
 
 
 def _load_archive(path: Path) -> dict[str, NDArray[Any]]:
+    archive = _opened(path)
+    if isinstance(archive, np.ndarray):
+        raise DataError(f"{path} is one NumPy array, not an archive", _EXPECTED)
+    with archive, _explained(path):
+        return {name: archive[name] for name in _NAMES if name in archive.files}
+
+
+def _opened(path: Path) -> Any:
+    with _explained(path):
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Every way in which NumPy says that a file is damaged, cut short, pickled or unreadable, as a ``DataError``."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            members: Mapping[str, NDArray[Any]] = archive
-            return {name: members[name] for name in _NAMES if name in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} cannot be read as a NumPy archive: {_first_line(error)}", _EXPECTED) from error
+        yield
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
+        raise DataError(f"{path} cannot be read: {_first_line(error)}", _EXPECTED) from error
 
 
 def _samples(name: str, array: NDArray[Any], scale: float) -> NDArray[np.float32]:
@@ -110,15 +125,19 @@ def _samples(name: str, array: NDArray[Any], scale: float) -> NDArray[np.float32
             f"array {name!r} has shape {list(array.shape)}",
             f"samples go along the first axis, followed by 1 to {MAX_FEATURE_DIMENSIONS} axes of features, none empty",
         )
-    wide = array.astype(np.float64) / scale
-    bad = np.flatnonzero(~(np.abs(wide) <= _FLOAT32_MAX))
-    if bad.size:
-        sample = int(bad[0]) // (array.size // len(array))
-        raise DataError(
-            f"array {name!r} holds {wide.ravel()[bad[0]]} in sample {sample}",
-            "remove NaN, infinite and huge values before training on the data",
-        )
-    return wide.astype(np.float32)
+    result = np.empty(array.shape, dtype=np.float32)
+    # In pieces: a copy of the whole in float64 would need eight times the memory of 8-bit images.
+    step = max(1, _PIECE_ELEMENTS * len(array) // array.size)
+    for begin in range(0, len(array), step):
+        wide = array[begin : begin + step].astype(np.float64) / scale
+        bad = np.argwhere(~(np.abs(wide) <= _FLOAT32_MAX))
+        if bad.size:
+            raise DataError(
+                f"array {name!r} holds {wide[tuple(bad[0])]} in sample {begin + bad[0][0]}",
+                "remove NaN, infinite and huge values before training on the data",
+            )
+        result[begin : begin + step] = wide
+    return result
 
 
 def _labels(name: str, array: NDArray[Any]) -> NDArray[np.int64]:

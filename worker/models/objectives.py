@@ -26,6 +26,10 @@ class LossTerm:
     value: Tensor
     parameters: frozenset[str] | None = None
 
+    def trains(self, name: str) -> bool:
+        """Whether the parameter ``name`` follows this loss."""
+        return self.parameters is None or name in self.parameters
+
 
 @dataclass(frozen=True)
 class Score:
