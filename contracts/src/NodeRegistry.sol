@@ -169,7 +169,7 @@ contract NodeRegistry is INodeRegistry, EIP712 {
         bytes memory keys = KeyBlob.read(record.keys, record.size);
         voteKeys = new address[](record.size);
         for (uint256 i = 0; i < record.size; ++i) {
-            voteKeys[i] = KeyBlob.at(keys, i);
+            voteKeys[i] = KeyBlob.keyAt(keys, i);
         }
     }
 

@@ -94,7 +94,7 @@ contract ProofOfTraining is IProofOfTraining, EIP712, ReentrancyGuardTransient {
         if (t.members == t.maxMiners) revert TaskFull(taskId, t.maxMiners);
         uint32 members = ++t.members;
         uint32 from = _nextRound(t);
-        member.join(from);
+        member.joinFrom(from);
         emit MinerJoined(taskId, msg.sender, from);
         if (t.state == TaskState.Open && members == t.minMiners) {
             t.state = TaskState.Running;
@@ -109,7 +109,7 @@ contract ProofOfTraining is IProofOfTraining, EIP712, ReentrancyGuardTransient {
         if (!member.isJoined()) revert NotMember(taskId, msg.sender);
         --t.members;
         uint32 from = _nextRound(t);
-        member.leave(from);
+        member.leaveFrom(from);
         emit MinerLeft(taskId, msg.sender, from);
     }
 

@@ -39,10 +39,10 @@ library Certificates {
             if (index < next) revert INodeRegistry.SignersNotIncreasing(next - 1, index);
             if (index >= size) revert INodeRegistry.SignerOutOfRange(index, size);
             next = index + 1;
-            address expected = KeyBlob.at(keys, index);
+            address expected = KeyBlob.keyAt(keys, index);
             (address recovered,,) = ECDSA.tryRecover(digest, r, vs);
             if (recovered != expected) revert INodeRegistry.InvalidSignature(index, expected, recovered);
-            signers[index / 256] |= 1 << (index % 256);
+            signers[index / 256] |= uint256(1) << (index % 256);
         }
     }
 

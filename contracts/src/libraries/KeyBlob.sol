@@ -53,7 +53,7 @@ library KeyBlob {
     /// @notice One key of a loaded list.
     /// @param keys result of `read`
     /// @param index position, which the caller has checked to be below the number of keys
-    function at(bytes memory keys, uint256 index) internal pure returns (address key) {
+    function keyAt(bytes memory keys, uint256 index) internal pure returns (address key) {
         assembly ("memory-safe") {
             key := shr(96, mload(add(add(keys, 32), mul(index, 20))))
         }

@@ -40,7 +40,7 @@ library Rosters {
 
     /// @notice Make the account a member again.
     /// @param round first round of the membership
-    function join(Member storage self, uint32 round) internal {
+    function joinFrom(Member storage self, uint32 round) internal {
         // whoever left in the open round and joins in it again has not been away: the interval goes on, with its seal
         uint32 leftFrom = self.leftFrom;
         if (leftFrom != round) {
@@ -55,7 +55,7 @@ library Rosters {
 
     /// @notice End the membership of a joined account.
     /// @param round first round without it
-    function leave(Member storage self, uint32 round) internal {
+    function leaveFrom(Member storage self, uint32 round) internal {
         self.leftFrom = round;
     }
 
@@ -66,7 +66,7 @@ library Rosters {
             if (sealIn(self, round) == 0) revert IProofOfTraining.NotMember(taskId, msg.sender);
             revert IProofOfTraining.AlreadyCommitted(taskId, round, msg.sender);
         }
-        bytes24 prefix = bytes24(seal);
+        bytes24 prefix = _prefix(seal);
         if (prefix == 0) revert IProofOfTraining.ZeroSeal();
         self.commitFrom = round + 1;
         self.seal = prefix;
@@ -77,7 +77,7 @@ library Rosters {
         bytes24 committed = sealIn(self, round);
         if (committed == 0) revert IProofOfTraining.NotCommitted(taskId, round, msg.sender);
         if (round < self.revealFrom) revert IProofOfTraining.AlreadyRevealed(taskId, round, msg.sender);
-        if (committed != bytes24(seal)) revert IProofOfTraining.SealMismatch(committed, bytes24(seal));
+        if (committed != _prefix(seal)) revert IProofOfTraining.SealMismatch(committed, _prefix(seal));
         self.revealFrom = round + 1;
     }
 
@@ -96,5 +96,10 @@ library Rosters {
             if (round >= interval.from && round < interval.until) return true;
         }
         return false;
+    }
+
+    function _prefix(bytes32 seal) private pure returns (bytes24) {
+        // forge-lint: disable-next-line(unsafe-typecast)
+        return bytes24(seal); // what IProofOfTraining.commitGradient says is kept
     }
 }
