@@ -30,10 +30,11 @@ __all__ = [
 
 
 def open_store(address: str) -> Store:
-    """The store at ``address``.
+    """The store at ``address``. A Kubo daemon need not run yet; the first operation finds out.
 
     Args:
-        address: ``embedded:/path/to/folder``.
+        address: ``http://127.0.0.1:5001`` or ``/ip4/127.0.0.1/tcp/5001`` for a Kubo daemon, ``embedded:/path/to/folder``
+            for a folder.
 
     Raises:
         InvalidAddress: if the address has another form.
@@ -41,4 +42,11 @@ def open_store(address: str) -> Store:
     """
     if address.startswith("embedded:") and address != "embedded:":
         return EmbeddedStore(address.removeprefix("embedded:"))
-    raise InvalidAddress(f"not the address of a store: {address!r}", "give embedded:/path/to/folder")
+    if address.startswith(("http://", "https://", "/")):
+        from ipfs.kubo import KuboStore  # its HTTP client takes long to import, and the embedded store does without
+
+        return KuboStore(address)
+    raise InvalidAddress(
+        "not the address of a store: it begins with neither http://, https://, / nor embedded:",
+        "give http://127.0.0.1:5001 for a Kubo daemon or embedded:/path/to/folder for a folder",
+    )

@@ -98,6 +98,10 @@ class Cid:
         """The binary form, 36 bytes."""
         return bytes((0x01, self.codec, 0x12, DIGEST_BYTES)) + self.digest
 
+    def names(self, block: bytes) -> bool:
+        """Whether ``block`` hashes to this CID."""
+        return sha256(block).digest() == self.digest
+
     def check(self, block: bytes, source: str) -> bytes:
         """``block`` itself, once it is known to hash to this CID.
 
@@ -108,7 +112,7 @@ class Cid:
         Raises:
             WrongBytes: if the digest differs.
         """
-        if sha256(block).digest() != self.digest:
+        if not self.names(block):
             raise WrongBytes(
                 f"{source} delivered {len(block)} bytes that do not hash to {self}",
                 "do not trust this source: check its disk, or fetch the content from another node",

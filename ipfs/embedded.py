@@ -17,7 +17,7 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -27,8 +27,8 @@ from filelock import Timeout as LockTimeout
 
 from ipfs.car import read_car, write_car
 from ipfs.cid import RAW, Cid
-from ipfs.dagpb import MAX_BLOCK_BYTES
-from ipfs.errors import BlockMissing, InvalidCar, InvalidCid, StoreError, Timeout
+from ipfs.dagpb import MAX_BLOCK_BYTES, Link
+from ipfs.errors import BlockMissing, InvalidCar, InvalidCid, StoreError
 from ipfs.store import Store
 from ipfs.unixfs import Block, blocks_of, file_size, read_file, tree
 
@@ -69,17 +69,8 @@ class EmbeddedStore(Store):
         return str(root)
 
     def get(self, cid: str, *, max_bytes: int, timeout: float | None = None) -> bytes:
-        deadline = None if timeout is None else time.monotonic() + timeout
-
-        def fetch(cids: Sequence[Cid]) -> Iterator[bytes]:
-            for wanted in cids:
-                if deadline is not None and time.monotonic() > deadline:
-                    raise Timeout(
-                        f"{cid} was not read from {self._folder} within {timeout} s", "try again with more time"
-                    )
-                yield self._read(wanted)
-
-        return read_file(Cid.parse(cid), fetch, max_bytes=max_bytes, source=str(self._folder))
+        """See :meth:`Store.get <ipfs.store.Store.get>`. A disk needs no time-out: ``timeout`` has no effect."""
+        return read_file(Cid.parse(cid), _Source(self._folder, self._read), max_bytes=max_bytes)
 
     def has(self, cid: str) -> bool:
         try:
@@ -89,7 +80,7 @@ class EmbeddedStore(Store):
         return True
 
     def size(self, cid: str) -> int:
-        return file_size(Cid.parse(cid), lambda cids: map(self._read, cids), source=str(self._folder))
+        return file_size(Cid.parse(cid), _Source(self._folder, self._read))
 
     def pin(self, cid: str) -> None:
         root = Cid.parse(cid)
@@ -286,6 +277,17 @@ class EmbeddedStore(Store):
                 f"cannot {verb} {path or self._folder}: {error.strerror or error}",
                 "check that the path exists, is writable for you and that its disk is not full",
             ) from error
+
+
+class _Source:
+    """The blocks of a folder for :func:`~ipfs.unixfs.read_file`."""
+
+    def __init__(self, folder: Path, read: Callable[[Cid], bytes]) -> None:
+        self.name = str(folder)
+        self.block = read
+
+    def stream(self, leaves: Sequence[Link], offset: int) -> Iterator[bytes]:
+        return iter(())  # nothing is faster than the blocks
 
 
 def _cids_in(folder: Path) -> Iterator[Cid]:

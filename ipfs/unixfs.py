@@ -1,7 +1,7 @@
 """Files as DAGs of blocks: the balanced UnixFS layout, and the verified way back.
 
-The layout is that of ``ipfs add --cid-version=1 --raw-leaves --chunker=size-262144 --max-file-links=174``: leaves
-are raw blocks of 262,144 bytes, inner nodes have up to 174 children, all leaves lie at one depth, and a file of one chunk
+The layout is that of ``ipfs add --cid-version=1 --raw-leaves --chunker=size-262144 --max-file-links=174``: leaves are
+raw blocks of 262,144 bytes, inner nodes have up to 174 children, all leaves lie at one depth, and a file of one chunk
 (the empty one too) is its raw block. Files that others laid out differently can be read within the limits below.
 
 Source: https://specs.ipfs.tech/unixfs/; the balanced importer of https://github.com/ipfs/boxo.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from ipfs.cid import DAG_PB, RAW, Cid
 from ipfs.dagpb import FileNode, Link, decode_node, encode_node
@@ -36,9 +36,23 @@ class Block:
     data: bytes
 
 
-Fetch = Callable[[Sequence[Cid]], Iterator[bytes]]
-"""Delivers the blocks of the given CIDs in their order, each at most :data:`ipfs.dagpb.MAX_BLOCK_BYTES` long.
-It need not check them."""
+class BlockSource(Protocol):
+    """Where the blocks of one file come from. It is not trusted and need not check them."""
+
+    @property
+    def name(self) -> str:
+        """What it is, for messages."""
+
+    def block(self, cid: Cid) -> bytes:
+        """The block ``cid``; never more than :data:`ipfs.dagpb.MAX_BLOCK_BYTES` and a byte."""
+
+    def stream(self, leaves: Sequence[Link], offset: int) -> Iterator[bytes]:
+        """The raw blocks of neighbouring leaves in a faster way, in order; ends early where there is none.
+
+        Args:
+            leaves: the leaves, with the sizes that their parent states.
+            offset: where their content begins in the file, bytes.
+        """
 
 
 def blocks_of(data: bytes) -> Iterator[Block]:
@@ -70,7 +84,7 @@ def file_cid(data: bytes) -> Cid:
     return root
 
 
-def read_file(root: Cid, fetch: Fetch, *, max_bytes: int, source: str) -> bytes:
+def read_file(root: Cid, source: BlockSource, *, max_bytes: int) -> bytes:
     """The content of the file ``root``, every block checked against its CID.
 
     At no time are more than ``max_bytes`` of content and the blocks in flight in memory, whatever the source sends, and
@@ -78,20 +92,19 @@ def read_file(root: Cid, fetch: Fetch, *, max_bytes: int, source: str) -> bytes:
 
     Args:
         root: raw or dag-pb CID of the file.
-        fetch: where blocks come from; it is not trusted.
+        source: where the blocks come from.
         max_bytes: largest content accepted, bytes.
-        source: name of the source, for messages.
 
     Raises:
         WrongBytes: if the source sends a block that does not hash to its CID.
         InvalidBlock: if the DAG is malformed, contradicts itself, is too deep or made of absurdly many nodes.
         TooLarge: if the content has more than ``max_bytes``.
-        IpfsError: whatever ``fetch`` raises.
+        Unavailable: whatever the source raises.
     """
-    return b"".join(_Walk(root, fetch, max_bytes, source).leaves())
+    return b"".join(_Walk(root, source, max_bytes).content())
 
 
-def file_size(root: Cid, fetch: Fetch, *, source: str) -> int:
+def file_size(root: Cid, source: BlockSource) -> int:
     """The number of content bytes that the verified root block of a file states.
 
     For a file of several blocks this is the word of whoever made the file; :func:`read_file` holds the file to it.
@@ -99,7 +112,7 @@ def file_size(root: Cid, fetch: Fetch, *, source: str) -> int:
     Raises:
         As :func:`read_file`.
     """
-    block = root.check(next(iter(fetch([root]))), source)
+    block = root.check(source.block(root), source.name)
     return len(block) if root.codec == RAW else decode_node(block, root).size
 
 
@@ -131,33 +144,27 @@ def tree(root: Cid, get: Callable[[Cid], bytes]) -> Iterator[Cid]:
 class _Walk:
     """One reading of a file; counts the nodes so that a hostile DAG cannot keep the reader busy."""
 
-    def __init__(self, root: Cid, fetch: Fetch, max_bytes: int, source: str) -> None:
+    def __init__(self, root: Cid, source: BlockSource, max_bytes: int) -> None:
         self._root = root
-        self._fetch = fetch
-        self._max_bytes = max_bytes
         self._source = source
+        self._max_bytes = max_bytes
         self._nodes_left = 0
+        self._offset = 0  # content bytes delivered so far
 
-    def leaves(self) -> Iterator[bytes]:
-        block = self._root.check(next(iter(self._fetch([self._root]))), self._source)
-        if self._root.codec == RAW:
-            self._limit(len(block))
-            yield block
-            return
-        node = decode_node(block, self._root)
-        self._limit(node.size)
-        self._nodes_left = _SPARE_NODES + node.size // _MIN_BYTES_PER_NODE
-        yield from self._content(node, 1)
-
-    def _limit(self, size: int) -> None:
-        if size > self._max_bytes:
+    def content(self) -> Iterator[bytes]:
+        """The pieces of the file, in order."""
+        node = self._open(self._root, self._source.block(self._root))
+        if node.size > self._max_bytes:
             raise TooLarge(
-                f"{self._root} has {size} bytes, more than the {self._max_bytes} accepted here",
+                f"{self._root} has {node.size} bytes, more than the {self._max_bytes} accepted here",
                 "publish something smaller, or raise the limit",
             )
+        self._nodes_left = _SPARE_NODES + node.size // _MIN_BYTES_PER_NODE
+        yield from self._below(node, 1)
 
-    def _content(self, node: FileNode, depth: int) -> Iterator[bytes]:
+    def _below(self, node: FileNode, depth: int) -> Iterator[bytes]:
         if node.data:
+            self._offset += len(node.data)
             yield node.data
         if not node.links:
             return
@@ -169,16 +176,28 @@ class _Walk:
                 f"{self._root} is no valid file: it consists of too many blocks for its size",
                 "publish it again with chunks of 262144 bytes",
             )
-        blocks = self._fetch([link.cid for link in node.links])
-        for link, fetched in zip(node.links, blocks, strict=True):
-            block = link.cid.check(fetched, self._source)
-            child = FileNode((), block) if link.cid.codec == RAW else decode_node(block, link.cid)
+        streamed: Iterator[bytes] = iter(())
+        if all(link.cid.codec == RAW for link in node.links):
+            streamed = self._source.stream(node.links, self._offset)
+        for link in node.links:
+            piece = next(streamed, None)
+            if piece is not None and link.cid.names(piece):
+                child = FileNode((), piece)
+            else:
+                # Only the block itself tells a source that errs from a parent that misstates the size of its child.
+                streamed = iter(())
+                child = self._open(link.cid, self._source.block(link.cid))
             if child.size != link.size:
                 raise InvalidBlock(
                     f"{self._root} is no valid file: {link.cid} holds {child.size} bytes, its parent says {link.size}",
                     "its publisher has to publish the content again",
                 )
-            yield from self._content(child, depth + 1)
+            yield from self._below(child, depth + 1)
+
+    def _open(self, cid: Cid, block: bytes) -> FileNode:
+        """The checked block as a node; a raw block is a node of nothing but content."""
+        checked = cid.check(block, self._source.name)
+        return FileNode((), checked) if cid.codec == RAW else decode_node(checked, cid)
 
 
 def _too_deep(root: Cid) -> InvalidBlock:
