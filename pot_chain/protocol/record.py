@@ -18,15 +18,17 @@ MAX_RECORD_BYTES = 262_144
 REASONS = frozenset(
     {
         "unavailable",  # the bytes could not be fetched
-        "malformed",  # not a submission manifest or not the promised safetensors file
-        "wrong_shape",  # names or shapes are not the model's
-        "wrong_dtype",
+        "malformed",  # not a submission manifest or not a safetensors file
         "too_large",
+        "wrong_names",  # other tensors than the model's
+        "wrong_shape",
+        "wrong_dtype",
         "not_finite",  # NaN or infinity
-        "wrong_round",  # made for another task, round, miner or checkpoint
+        "wrong_round",  # made for another task, round, miner, checkpoint or number of samples
         "duplicate",  # the same gradient was committed earlier by another miner
-        "recompute_mismatch",  # re-execution gives another gradient
+        "gradient_mismatch",  # re-execution gives another gradient
         "loss_mismatch",  # re-execution gives another loss
+        "diverged",  # the assigned samples give no finite gradient
     }
 )
 """Why a gradient is rejected."""

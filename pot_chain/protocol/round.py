@@ -17,13 +17,14 @@ from pot_chain.protocol.eip712 import Domain, outcome_hash, signing_digest
 from pot_chain.protocol.errors import ProtocolError
 from pot_chain.protocol.outcome import Outcome
 from pot_chain.protocol.quorum import quorum
-from pot_chain.protocol.record import MAX_RECORD_BYTES, Reveal, RoundRecord, SignedReport, report_digest
+from pot_chain.protocol.record import Reveal, RoundRecord, SignedReport, report_digest
 from pot_chain.protocol.rewards import RewardLedger, RewardRule, round_rewards
 from pot_chain.protocol.seal import gradient_seal
 from pot_chain.protocol.signing import recover
 from pot_chain.protocol.votes import Slot, VerdictReport
 
-MAX_PROPOSAL_BYTES = 2 * MAX_RECORD_BYTES
+MAX_PROPOSAL_BYTES = 131_072
+"""A proposal holds digests and amounts, never tensors; PBFT carries no larger payload."""
 
 
 class InvalidProposal(ProtocolError):
