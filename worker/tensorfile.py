@@ -138,7 +138,7 @@ def read(data: bytes, expected: Mapping[str, TensorSpec], *, max_bytes: int) -> 
     try:
         found: dict[str, Any] = dict(safetensors.deserialize(data))  # type: ignore[no-untyped-call]
     except safetensors.SafetensorError as error:
-        raise Malformed(f"no valid safetensors file: {error}") from error
+        raise Malformed(f"no valid safetensors file: {_printable(error)}") from error
     _require_names(found, expected)
     return {name: _checked(name, found[name], expected[name]) for name in sorted(expected)}
 
@@ -151,25 +151,32 @@ def require_finite(name: str, array: Array) -> None:
 
 
 def _little_endian(name: str, array: Array) -> Array:
-    if array.dtype not in _CODES:
+    little = array.dtype.newbyteorder("<")
+    if little not in _CODES:
         raise TypeError(f"tensor {name!r} has dtype {array.dtype}, only float32 and int64 can be written")
-    return np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).reshape(array.shape)
+    return np.ascontiguousarray(array, dtype=little).reshape(array.shape)
 
 
 def _require_names(found: Mapping[str, object], expected: Mapping[str, object]) -> None:
     missing, unknown = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
     if missing:
-        raise WrongNames(f"tensor {missing[0][:80]!r} is missing ({len(missing)} of {len(expected)} are)")
+        raise WrongNames(f"tensor '{_printable(missing[0])}' is missing ({len(missing)} of {len(expected)} are)")
     if unknown:
-        raise WrongNames(f"unexpected tensor {unknown[0][:80]!r} ({len(unknown)} too many)")
+        raise WrongNames(f"unexpected tensor '{_printable(unknown[0])}' ({len(unknown)} too many)")
 
 
 def _checked(name: str, found: Mapping[str, Any], spec: TensorSpec) -> Array:
     if found["dtype"] != spec.dtype:
-        raise WrongDtype(f"tensor {name!r} has element type {found['dtype']}, expected {spec.dtype}")
+        raise WrongDtype(f"tensor {name!r} has element type {_printable(found['dtype'])}, expected {spec.dtype}")
     if tuple(found["shape"]) != spec.shape:
-        raise WrongShape(f"tensor {name!r} has shape {found['shape']}, expected {list(spec.shape)}")
+        raise WrongShape(f"tensor {name!r} has shape {_printable(found['shape'])}, expected {list(spec.shape)}")
     native = _DTYPES[spec.dtype].newbyteorder("=")
     array = np.frombuffer(found["data"], dtype=_DTYPES[spec.dtype]).astype(native, copy=False).reshape(spec.shape)
     require_finite(name, array)
     return array
+
+
+def _printable(value: object) -> str:
+    """A stranger's text for a message: short, and without control characters that a terminal would obey."""
+    text = ascii(str(value))[1:-1]
+    return text if len(text) <= 120 else text[:117] + "..."

@@ -58,7 +58,7 @@ def encode(tensors: Tensors) -> bytes:
         TypeError: an array that is not float32.
     """
     for name, array in tensors.items():
-        if array.dtype != np.float32:
+        if array.dtype.newbyteorder("=") != np.float32:
             raise TypeError(f"tensor {name!r} has dtype {array.dtype}, expected float32")
     return tensorfile.write(tensors)
 

@@ -108,7 +108,8 @@ class DatasetManifest(_Strict):
             return cls.model_validate(document)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            field = ".".join(str(part) for part in first["loc"]) or "document"
+            # An unknown field's name is the stranger's text: short, and without control characters.
+            field = ascii(".".join(str(part) for part in first["loc"]))[1:-1][:80] or "document"
             raise DataError(f"the data set's manifest: {field}: {first['msg']}", hint) from error
 
 

@@ -33,7 +33,7 @@ def validate(family: str, schema: type[P], parameters: Mapping[str, Any]) -> P:
         return schema.model_validate(dict(parameters))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        field = ".".join(str(part) for part in first["loc"]) or "parameters"
+        field = ".".join(str(part) for part in first["loc"])[:80] or "parameters"
         raise ModelError(_message(family, field, first), _hint(schema, first)) from error
 
 
