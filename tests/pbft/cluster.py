@@ -1,4 +1,4 @@
-"""A synchronous cluster of real guards and replicas for unit tests: messages wait in queues until a test delivers them."""
+"""A synchronous cluster of real guards and replicas: messages wait in queues until a test delivers them."""
 
 from __future__ import annotations
 
