@@ -33,8 +33,8 @@ def open_store(address: str) -> Store:
     """The store at ``address``. A Kubo daemon need not run yet; the first operation finds out.
 
     Args:
-        address: ``http://127.0.0.1:5001`` or ``/ip4/127.0.0.1/tcp/5001`` for a Kubo daemon, ``embedded:/path/to/folder``
-            for a folder.
+        address: ``http://127.0.0.1:5001`` or ``/ip4/127.0.0.1/tcp/5001`` for a Kubo daemon,
+            ``embedded:/path/to/folder`` for a folder.
 
     Raises:
         InvalidAddress: if the address has another form.
@@ -43,7 +43,7 @@ def open_store(address: str) -> Store:
     if address.startswith("embedded:") and address != "embedded:":
         return EmbeddedStore(address.removeprefix("embedded:"))
     if address.startswith(("http://", "https://", "/")):
-        from ipfs.kubo import KuboStore  # its HTTP client takes long to import, and the embedded store does without
+        from ipfs.kubo import KuboStore  # its HTTP client takes long to import; a folder does without
 
         return KuboStore(address)
     raise InvalidAddress(
