@@ -161,6 +161,17 @@ class TransactionPending(ChainError):
         self.nonce = nonce
 
 
+class TaskNotFound(ChainError):
+    """There is no task of that number."""
+
+    def __init__(self, task_id: int, count: int) -> None:
+        super().__init__(
+            f"there is no task {task_id}",
+            f"the last one is {count}; `pot task list` shows them" if count else "there are no tasks yet",
+        )
+        self.task_id = task_id
+
+
 class CompileError(ChainError):
     """The contracts cannot be compiled."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, get_type_hints
 
 from eth_utils import to_checksum_address
@@ -27,8 +27,8 @@ class RawLog:
     """
 
     address: Address
-    topics: tuple[bytes, ...]
-    data: bytes
+    topics: tuple[bytes, ...] = field(repr=False)
+    data: bytes = field(repr=False)
     block_number: int
     block_hash: str
     transaction: str
@@ -105,7 +105,7 @@ class EventDecoder:
         self._kinds: dict[bytes, tuple[type[Event], Component, dict[str, Any]]] = {}
         for kind in kinds:
             entry = entries.get(kind.__name__)
-            names = tuple(field.name for field in fields(kind))[1:]  # without ``log``
+            names = tuple(item.name for item in fields(kind))[1:]  # without ``log``
             if entry is None or names != tuple(snake_case(item["name"]) for item in entry["inputs"]):
                 raise AbiError(f"{kind.__name__} does not match the contract's ABI", "adapt the bindings")
             hints = get_type_hints(kind)

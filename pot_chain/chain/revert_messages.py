@@ -1,11 +1,138 @@
 """A sentence and a hint for each error of our contracts.
 
 Placeholders are the error's arguments, then the arguments of the call that was refused, by their Solidity names, and
-``sender``. A test checks that every error of the compiled contracts has its entry.
+``sender``; ``:time``, ``:amount``, ``:role`` and ``:state`` show a value as people read it. A test checks that every
+error of the compiled contracts has its entry and that its placeholders exist.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-MESSAGES: Final[dict[str, tuple[str, str]]] = {}
+_SPEC = "correct the task spec"
+_RELAY = "nothing is lost: the validators settle it; if it lasts, compare their versions"
+_BUG = "please report it with the transaction's data"
+
+MESSAGES: Final[dict[str, tuple[str, str]]] = {
+    # ---- registration and stake
+    "AlreadyRegistered": (
+        "{node} is already registered as a {role:role}",
+        "an account has one role; withdraw its stake first, or use another account",
+    ),
+    "NotRegistered": ("{node} is not registered", "register it first: `pot miner start` and `pot validator start` do"),
+    "NotValidator": ("{node} is not a validator", "only validators have an endpoint"),
+    "NodeUnbonding": (
+        "{node} is leaving; its stake is free from {withdrawableAt:time}",
+        "withdraw the stake then, and register again",
+    ),
+    "StakeLocked": (
+        "the stake of {node} is locked; the day of its release: {withdrawableAt:time}",
+        "the day is set when unbonding starts; start it, and withdraw then",
+    ),
+    "StakeTooLow": ("a stake of {sent:amount} is below the minimum of {minimum:amount}", "stake more"),
+    "NoValueSent": ("a stake cannot be raised by nothing", "send coins along"),
+    "ZeroVoteKey": ("the zero address cannot be a vote key", "make a vote key"),
+    "VoteKeyTaken": (
+        "the vote key {voteKey} belongs to {operator}",
+        "a vote key is used once and for ever by one operator: make a new one",
+    ),
+    "InvalidPossession": (
+        "the proof for vote key {voteKey} was signed by {recovered}",
+        "sign the operator's address with the vote key itself, for this chain and registry",
+    ),
+    "InvalidEndpointLength": ("an endpoint has 1 to {maximum} bytes, this one {length}", "give a shorter URL"),
+    "ValidatorSetFull": ("there are {maximum} validators, the most possible", "wait until one leaves"),
+    "TooFewValidators": (
+        "an epoch needs {minimum} validators; {bonded} are registered",
+        "register more validators first",
+    ),
+    "EpochNotOver": ("the current validator epoch lasts until {endsAt:time}", "try again then"),
+    "UnknownEpoch": ("there is no validator epoch {epoch}", "see the current epoch in `pot status`"),
+    # ---- certificates
+    "InvalidCertificateLength": ("a certificate of {length} bytes is no whole number of signatures", _RELAY),
+    "QuorumNotReached": ("the certificate has {signatures} signatures, the quorum is {quorum}", _RELAY),
+    "SignersNotIncreasing": ("the certificate lists signer {index} after {previous}", _RELAY),
+    "SignerOutOfRange": ("the certificate names signer {index} of {size}", _RELAY),
+    "InvalidSignature": ("signature {index} of the certificate is not by {expected}", _RELAY),
+    # ---- creating a task
+    "RegistryWithoutCode": ("there is no registry at {registry}", "deploy the NodeRegistry first"),
+    "ZeroSpec": ("the task has no spec", _SPEC),
+    "ZeroCheckpoint": ("the task has no initial model", _SPEC),
+    "ZeroRounds": ("a task needs at least one round", _SPEC),
+    "ZeroMinMiners": ("a task needs at least one miner", _SPEC),
+    "MaxMinersTooLow": ("at most {maxMiners} miners cannot be fewer than at least {minMiners}", _SPEC),
+    "ZeroStartWindow": ("the start window cannot be zero seconds", _SPEC),
+    "ZeroCommitWindow": ("the commit window cannot be zero seconds", _SPEC),
+    "ZeroRevealWindow": ("the reveal window cannot be zero seconds", _SPEC),
+    "ZeroFinalizeWindow": ("the finalize window cannot be zero seconds", _SPEC),
+    "BudgetTooLow": (
+        "the budget {budget} does not cover all rounds, which need {required} (wei or token units)",
+        "raise the budget to {required}, or lower the reward a round or the number of rounds",
+    ),
+    "TokenWithoutCode": ("there is no token at {token}", "check the token's address and the chain"),
+    "WrongValue": (
+        "{sent:amount} were sent with the task, expected {expected:amount}",
+        "send the budget with a task paid in coins, and nothing with one paid in tokens",
+    ),
+    "EscrowMismatch": (
+        "the token credited {received} units instead of {expected}",
+        "tokens that take a fee on transfers cannot pay for tasks",
+    ),
+    # ---- tasks and membership
+    "UnknownTask": ("there is no task {taskId}", "`pot task list` shows the tasks"),
+    "WrongTaskState": ("task {taskId} is {state:state}, which does not allow this", "see `pot task show {taskId}`"),
+    "NotTaskOwner": ("{caller} does not own the task", "only {owner} can do this"),
+    "CancelAlreadyRequested": ("task {taskId} is being cancelled already", "it ends with the open round"),
+    "NotActiveMiner": ("{account} is not a registered miner", "register it with a stake: `pot miner start` does"),
+    "AlreadyMember": (
+        "miner {miner} is already a member of task {taskId}",
+        "one account joins a task once; use another account for a second rig",
+    ),
+    "NotMember": (
+        "{account} is not a member of task {taskId} in this round",
+        "join first; one is a member from the next round",
+    ),
+    "TaskFull": ("task {taskId} has its {maxMiners} miners", "wait until one leaves, or choose another task"),
+    "NoValidatorEpoch": ("there is no validator epoch yet, so no round can start", "start four validators first"),
+    # ---- rounds
+    "WrongRound": ("round {given} is not open; the open round is {open}", "it was decided or skipped meanwhile"),
+    "CommitsClosed": ("the commit deadline was {deadline:time}", "the next round is open soon"),
+    "RevealsClosed": ("the reveal deadline was {deadline:time}", "the next round is open soon"),
+    "FinalizeDeadlineNotPassed": ("the round can be skipped after {deadline:time}", "wait: it may still be decided"),
+    "StartDeadlineNotPassed": ("the task can be expired from {startDeadline:time}", "wait: it may still start"),
+    "ZeroSeal": ("a seal cannot be zero", _BUG),
+    "AlreadyCommitted": (
+        "miner {miner} has committed in round {round} of task {taskId} already",
+        "one gradient a round; does a second process use the same account?",
+    ),
+    "NotCommitted": ("miner {miner} has not committed in round {round} of task {taskId}", "commit first"),
+    "AlreadyRevealed": ("miner {miner} has revealed in round {round} of task {taskId} already", ""),
+    "SealMismatch": ("digest and salt do not open the seal {committed}", "reveal what was committed in this round"),
+    "WrongParent": ("the outcome builds on {given}, the task's head is {head}", _RELAY),
+    "WrongEpoch": ("the certificate is of epoch {given}, the round is bound to epoch {bound}", _RELAY),
+    "WrongChainReveals": ("the outcome counts {given} on-chain reveals, there are {counted}", _RELAY),
+    "RewardsDecreased": ("the outcome lowers the rewards from {allocated} to {given}", _RELAY),
+    "RewardsTooHigh": ("the outcome pays {increase}, a round pays at most {rewardPerRound}", _RELAY),
+    # ---- payout
+    "InvalidRewardProof": (
+        "the proof does not show a reward of {cumulative} for {account} in task {taskId}",
+        "fetch the proof again: each final round makes a new one",
+    ),
+    "NothingToClaim": ("{account} has been paid all it earned in task {taskId} ({claimed})", ""),
+    "NothingToRefund": ("nothing is left to refund in task {taskId}", ""),
+    # ---- tokens (ERC-6093)
+    "ERC20InsufficientBalance": ("{holder} holds {balance} token units and needs {needed}", "get more of the token"),
+    "ERC20InsufficientAllowance": (
+        "{spender} may take {allowance} token units and needs {needed}",
+        "approve the amount first",
+    ),
+    "SafeERC20FailedOperation": ("the token {token} refused the transfer", "check its balance, allowance and rules"),
+    # ---- OpenZeppelin and ours, not expected to be seen
+    "FailedCall": ("the receiver did not take the payment", "claim to an account that accepts coins"),
+    "InsufficientBalance": ("the contract holds {balance} wei and has to pay {needed}", _BUG),
+    "ReentrancyGuardReentrantCall": ("a receiver or token called back into the contract", ""),
+    "SafeCastOverflowedUintDowncast": ("the value {value} does not fit {bits} bits", _BUG),
+    "InvalidShortString": ("a string constant is too long", _BUG),
+    "StringTooLong": ("a string constant is too long: {str}", _BUG),
+    "KeyBlobCreationFailed": ("the validators' keys could not be stored", _BUG),
+}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from eth_utils import keccak
@@ -10,6 +11,8 @@ from eth_utils import keccak
 from pot_chain.chain.abi import AbiError, Component, decode, selector_of
 from pot_chain.chain.errors import ContractReverted
 from pot_chain.chain.revert_messages import MESSAGES
+from pot_chain.chain.structs import Role, TaskState
+from pot_chain.protocol.units import format_amount
 
 _REASON: Final = keccak(text="Error(string)")[:4]
 _PANIC: Final = keccak(text="Panic(uint256)")[:4]
@@ -92,16 +95,42 @@ def _explain(name: str, arguments: Mapping[str, Any], context: Mapping[str, Any]
             return f"{function} failed: {_PANICS.get(code, f'panic {code:#x}')}", "this is a fault in the contract"
         case "Unknown":
             return f"{function} was refused with unknown data {str(arguments['data'])[:138]}", "is the address right?"
-    values = {key: _show(value) for key, value in {**context, **arguments}.items()}
+    values = {key: _Shown(value) for key, value in {**context, **arguments}.items()}
     known = MESSAGES.get(name)
     if known is not None:
         try:
             return known[0].format_map(values), known[1].format_map(values)
         except KeyError:
             pass  # raised by a call that lacks part of the context: the generic sentence is still right
-    listed = ", ".join(f"{key} {_show(value)}" for key, value in arguments.items())
+    listed = ", ".join(f"{key} {_Shown(value)}" for key, value in arguments.items())
     return f"{function} was refused: {name}" + (f" ({listed})" if listed else ""), ""
 
 
-def _show(value: Any) -> str:
-    return "0x" + value.hex() if isinstance(value, bytes) else str(value)
+class _Shown:
+    """A value as people read it, by the format that a message asks for."""
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __str__(self) -> str:
+        return "0x" + self._value.hex() if isinstance(self._value, bytes) else str(self._value)
+
+    def __format__(self, style: str) -> str:
+        if style and isinstance(self._value, int):
+            try:
+                return _STYLES[style](self._value)
+            except (ValueError, OverflowError, OSError):
+                pass  # a time or an enum out of range: the number says more than an error would
+        return str(self)
+
+
+def _time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if seconds else "not set"
+
+
+_STYLES: Final[Mapping[str, Callable[[int], str]]] = {
+    "time": _time,
+    "amount": format_amount,
+    "role": lambda value: Role(value).name.lower(),
+    "state": lambda value: TaskState(value).name.lower(),
+}
