@@ -7,6 +7,7 @@ not of shared code.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,10 +37,19 @@ class RoundScore:
 
 @dataclass(frozen=True)
 class CentralizedRun:
-    """``history``: one score a round; ``parameters``: the final ones, float32 by name, in canonical order."""
+    """What came out of it.
+
+    Attributes:
+        history: one score a round.
+        parameters: the final ones, float32 by name, in canonical order.
+        seconds: wall time of the loop. The first optimizer of a process makes torch load its compiler, which takes
+            seconds and is
+            no training: it is not counted.
+    """
 
     history: list[RoundScore]
     parameters: dict[str, NDArray[np.float32]]
+    seconds: float
 
 
 def train(
@@ -61,17 +71,21 @@ def train(
     model = build_model(model_name, model_params, initial_parameters)
     goal = objective(objective_of(model_name))
     optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate)
+    optimizer.zero_grad()
+    started = time.perf_counter()
     history = []
     for number, indices in enumerate(batches):
         x, y = dataset.batch(indices)
         optimizer.zero_grad()
         train_loss = 0.0
-        for term in goal.losses(model, torch.from_numpy(x), torch.from_numpy(y)):
+        terms = goal.losses(model, torch.from_numpy(x), torch.from_numpy(y))
+        for term in terms:
             trained = [value for name, value in model.named_parameters() if term.trains(name)]
-            term.value.backward(retain_graph=True, inputs=trained)  # type: ignore[no-untyped-call]
+            term.value.backward(retain_graph=len(terms) > 1, inputs=trained)  # type: ignore[no-untyped-call]
             train_loss += float(term.value.detach())
         optimizer.step()
         score = evaluate_module(model, objective_of(model_name), dataset.test_batches())
         history.append(RoundScore(number, train_loss, score.loss, score.accuracy))
+    seconds = time.perf_counter() - started
     parameters = {name: value.detach().numpy().copy() for name, value in sorted(model.named_parameters())}
-    return CentralizedRun(history, parameters)
+    return CentralizedRun(history, parameters, seconds)

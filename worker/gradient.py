@@ -65,20 +65,23 @@ def compute_gradient(
     model = build_model(model_name, model_params, parameters).to(device)
     batch_x, batch_y = torch.tensor(x, device=device), torch.tensor(y, device=device)
     terms = objective(objective_of(model_name)).losses(model, batch_x, batch_y)
-    gradients: dict[str, NDArray[np.float32]] = {}
     weights = dict(model.named_parameters())
-    for number, term in enumerate(terms):
-        names = [name for name in weights if term.trains(name)]
-        found = torch.autograd.grad(
-            term.value, [weights[name] for name in names], retain_graph=number + 1 < len(terms), materialize_grads=True
-        )
-        gradients.update(zip(names, (value.cpu().numpy() for value in found), strict=True))
+    for term in terms:
+        trained = [value for name, value in weights.items() if term.trains(name)]
+        term.value.backward(retain_graph=len(terms) > 1, inputs=trained)  # type: ignore[no-untyped-call]
     loss = sum(float(term.value.detach()) for term in terms)
     if not np.isfinite(loss):
         raise NotFinite(f"the loss on the batch is {loss}", "the training diverges: lower the task's learning rate")
-    result = {name: np.ascontiguousarray(gradients[name]) for name in sorted(weights)}
+    result = {name: _gradient_of(weights[name]) for name in sorted(weights)}
     tensor_ops.require_finite(result)
     return Gradient(result, loss)
+
+
+def _gradient_of(weight: nn.Parameter) -> NDArray[np.float32]:
+    """Zero where no loss depends on the weight."""
+    gradient = torch.zeros_like(weight) if weight.grad is None else weight.grad
+    array: NDArray[np.float32] = gradient.cpu().contiguous().numpy()
+    return array
 
 
 def evaluate(

@@ -84,6 +84,12 @@ def test_digits():
     assert set(digits.y) == set(digits.y_test) == set(range(10))
 
 
+def test_digits_that_are_not_the_digits_are_refused(monkeypatch):
+    monkeypatch.setattr("worker.data.digits._SHA256", "0" * 64)
+    with pytest.raises(DataError, match="not in the installed scikit-learn"):
+        load_source("digits")
+
+
 def test_the_published_digits_are_pinned_so_that_a_task_means_the_same_everywhere(counting):
     assert pin_dataset(load_source("digits"), counting).digest.hex() == (
         "06ae3933769efad05f33a2b519b7fbc2dd9f701c1e4fc2acfa2efa655f73519f"

@@ -10,7 +10,8 @@ from worker.aggregate import aggregate, apply_sgd
 from worker.centralized import train
 from worker.data import Dataset
 from worker.gradient import compute_gradient, evaluate
-from worker.models import ModelError, build_model, initial_parameters, parameter_shapes
+from worker.models import ModelError, build_model, initial_parameters, objectives, parameter_shapes
+from worker.models.objectives import Classification, LossTerm
 from worker.tensors import NotFinite, content_digest, decode, encode, flatten
 from worker.verification.reexecution import relative_distance
 
@@ -88,6 +89,33 @@ def test_evaluation_adds_up_over_batches(digits, mlp, weights):
     assert one.accuracy == right / 359
     with pytest.raises(ValueError, match="no test samples"):
         evaluate("mlp", mlp, weights, [])
+
+
+class TwoLosses(Classification):
+    """The hidden layer learns the labels, the output layer learns them twice as fast and to be small."""
+
+    def losses(self, model, x, y):
+        hidden = frozenset({"hidden_0.weight", "hidden_0.bias"})
+        output = frozenset({"output.weight"})
+        (term,) = super().losses(model, x, y)
+        smallness = dict(model.named_parameters())["output.weight"].square().sum()
+        return [LossTerm(term.value, hidden), LossTerm(2 * term.value, output), LossTerm(smallness, output)]
+
+
+def test_several_losses_each_train_their_own_parameters(digits, mlp, weights, monkeypatch):
+    x, y = digits.batch(range(16))
+    single = compute_gradient("mlp", mlp, weights, x, y)
+    monkeypatch.setitem(objectives._OBJECTIVES, "classification", TwoLosses())
+    several = compute_gradient("mlp", mlp, weights, x, y)
+    smallness = float(np.square(weights["output.weight"]).sum())
+    assert several.loss == pytest.approx(3 * single.loss + smallness, rel=1e-5)
+    assert np.array_equal(several.tensors["hidden_0.weight"], single.tensors["hidden_0.weight"])
+    expected = 2 * single.tensors["output.weight"] + 2 * weights["output.weight"]
+    assert np.allclose(several.tensors["output.weight"], expected, rtol=1e-5, atol=1e-7)
+    assert not several.tensors["output.bias"].any()
+    central = train("mlp", mlp, weights, [range(16)], digits, 0.1)
+    stepped = apply_sgd(weights, {name: value.astype(float) for name, value in several.tensors.items()}, 0.1)
+    assert relative_distance(central.parameters, stepped) < 1e-6
 
 
 def assignments(dataset: Dataset, rounds: int, miners: int, samples: int) -> list[list[np.ndarray]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.aggregate.exact import DEFAULT_CHUNK, chunks, require_alike
+from worker.aggregate.exact import chunks, require_alike
 from worker.tensors import Tensors
 
 
@@ -43,7 +43,7 @@ def suspicious(gradients: Sequence[Tensors], *, norm_factor: float = 3.0, cosine
     return {int(position) for position in np.flatnonzero(odd)}
 
 
-def features(gradients: Sequence[Tensors], *, chunk: int = DEFAULT_CHUNK) -> Features:
+def features(gradients: Sequence[Tensors], *, chunk: int = 4096) -> Features:
     """Norms and cosines of ``gradients`` in one pass, holding ``chunk`` elements of each; a zero vector has cosine 0.
 
     Raises:
@@ -55,10 +55,13 @@ def features(gradients: Sequence[Tensors], *, chunk: int = DEFAULT_CHUNK) -> Fea
     for name in shapes:
         flat = [gradient[name].reshape(-1) for gradient in gradients]
         for part in chunks(flat[0].size, chunk):
-            block = np.stack([vector[part] for vector in flat]).astype(np.float64)
-            median = np.median(block, axis=0)
-            squares += np.einsum("ij,ij->i", block, block)
-            products += block @ median
+            # One row a coordinate: sorting short contiguous rows is far faster than np.median along the miners.
+            block = np.stack([vector[part] for vector in flat], axis=1)
+            ordered = np.sort(block, axis=1)
+            median = ordered[:, [(count - 1) // 2, count // 2]].mean(axis=1, dtype=np.float64)
+            wide = block.astype(np.float64)
+            squares += np.square(wide).sum(axis=0)
+            products += median @ wide
             median_square += float(median @ median)
     norms = np.sqrt(squares)
     scale = norms * np.sqrt(median_square)
