@@ -15,6 +15,7 @@ import {IProofOfTraining} from "./interfaces/IProofOfTraining.sol";
 import {ProtocolHashes} from "./libraries/ProtocolHashes.sol";
 import {Rosters} from "./libraries/Rosters.sol";
 import {Tasks} from "./libraries/Tasks.sol";
+import {Round} from "./types/Round.sol";
 
 /// @title ProofOfTraining
 /// @notice Training tasks, escrow, gradient seals, certified rounds and cumulative rewards. There is no owner, no
@@ -51,85 +52,85 @@ contract ProofOfTraining is IProofOfTraining, EIP712, ReentrancyGuardTransient {
 
     /// @inheritdoc IProofOfTraining
     function cancelTask(uint256 taskId) external {
-        Tasks.Data storage t = _liveTask(taskId);
+        (Tasks.Data storage t, Round round) = _liveTask(taskId);
         if (msg.sender != t.owner) revert NotTaskOwner(msg.sender, t.owner);
-        if (t.state == TaskState.Open) {
-            _end(t, taskId, TaskState.Cancelled);
-            return;
+        if (round.cancelRequested()) revert CancelAlreadyRequested(taskId);
+        if (round.state() == TaskState.Open) {
+            t.round = _end(round, taskId, TaskState.Cancelled);
+        } else {
+            t.round = round.withCancelRequested();
+            emit CancelRequested(taskId, round.number());
         }
-        if (t.cancelRequested) revert CancelAlreadyRequested(taskId);
-        t.cancelRequested = true;
-        emit CancelRequested(taskId, t.round);
     }
 
     /// @inheritdoc IProofOfTraining
     function expireTask(uint256 taskId) external {
-        Tasks.Data storage t = _taskIn(taskId, TaskState.Open);
+        (Tasks.Data storage t, Round round) = _taskIn(taskId, TaskState.Open);
         uint64 startDeadline = uint64(t.createdAt) + t.startWindow;
         if (block.timestamp < startDeadline) revert StartDeadlineNotPassed(startDeadline);
-        _end(t, taskId, TaskState.Expired);
+        t.round = _end(round, taskId, TaskState.Expired);
     }
 
     /// @inheritdoc IProofOfTraining
     function refund(uint256 taskId) external nonReentrant returns (uint256 amount) {
-        Tasks.Data storage t = _knownTask(taskId);
-        if (t.state == TaskState.Open || t.state == TaskState.Running) revert WrongTaskState(taskId, t.state);
-        amount = t.unallocated;
-        if (amount == 0) revert NothingToRefund(taskId);
-        t.refunded = t.unallocated;
+        (Tasks.Data storage t, Round round) = _knownTask(taskId);
+        if (round.isLive()) revert WrongTaskState(taskId, round.state());
+        uint128 unallocated = t.unallocated;
+        if (unallocated == 0) revert NothingToRefund(taskId);
         t.unallocated = 0;
+        t.refunded = unallocated;
         address owner = t.owner;
-        emit TaskRefunded(taskId, owner, amount);
-        _payOut(t.token, owner, amount);
+        emit TaskRefunded(taskId, owner, unallocated);
+        _payOut(t.token, owner, unallocated);
+        return unallocated;
     }
 
     // ---- miners
 
     /// @inheritdoc IProofOfTraining
     function join(uint256 taskId) external {
-        Tasks.Data storage t = _liveTask(taskId);
+        (Tasks.Data storage t, Round round) = _liveTask(taskId);
         if (!REGISTRY.isActiveMiner(msg.sender)) revert NotActiveMiner(msg.sender);
         Rosters.Member storage member = _members[taskId][msg.sender];
         if (member.isJoined()) revert AlreadyMember(taskId, msg.sender);
         if (t.members == t.maxMiners) revert TaskFull(taskId, t.maxMiners);
         uint32 members = ++t.members;
-        uint32 from = _nextRound(t);
+        uint32 from = round.nextRosterRound();
         member.joinFrom(from);
         emit MinerJoined(taskId, msg.sender, from);
-        if (t.state == TaskState.Open && members == t.minMiners) {
-            t.state = TaskState.Running;
-            _openRound(t, taskId, 0);
+        if (round.state() == TaskState.Open && members == t.minMiners) {
+            t.round = _openRound(t, round, taskId, t.head, 0);
         }
     }
 
     /// @inheritdoc IProofOfTraining
     function leave(uint256 taskId) external {
-        Tasks.Data storage t = _liveTask(taskId);
+        (Tasks.Data storage t, Round round) = _liveTask(taskId);
         Rosters.Member storage member = _members[taskId][msg.sender];
         if (!member.isJoined()) revert NotMember(taskId, msg.sender);
         --t.members;
-        uint32 from = _nextRound(t);
+        uint32 from = round.nextRosterRound();
         member.leaveFrom(from);
         emit MinerLeft(taskId, msg.sender, from);
     }
 
     /// @inheritdoc IProofOfTraining
     function commitGradient(uint256 taskId, uint64 round, bytes32 seal) external {
-        Tasks.Data storage t = _openRoundOf(taskId, round);
-        uint64 deadline = t.commitDeadline();
+        (, Round open) = _openRoundOf(taskId, round);
+        uint64 deadline = open.commitDeadline();
         if (block.timestamp > deadline) revert CommitsClosed(deadline);
-        _members[taskId][msg.sender].commit(taskId, t.round, seal);
+        _members[taskId][msg.sender].commit(taskId, open.number(), seal);
         emit GradientCommitted(taskId, round, msg.sender, seal);
     }
 
     /// @inheritdoc IProofOfTraining
     function revealGradient(uint256 taskId, uint64 round, bytes32 cidDigest, bytes32 salt) external {
-        Tasks.Data storage t = _openRoundOf(taskId, round);
-        uint64 deadline = t.revealDeadline();
+        (Tasks.Data storage t, Round open) = _openRoundOf(taskId, round);
+        uint64 deadline = t.revealDeadline(open);
         if (block.timestamp > deadline) revert RevealsClosed(deadline);
         bytes32 seal = ProtocolHashes.seal(taskId, round, msg.sender, cidDigest, salt);
-        _members[taskId][msg.sender].reveal(taskId, t.round, seal);
-        ++t.chainReveals;
+        _members[taskId][msg.sender].reveal(taskId, open.number(), seal);
+        t.round = open.withChainReveal();
         emit GradientRevealed(taskId, round, msg.sender, cidDigest, salt);
     }
 
@@ -139,7 +140,7 @@ contract ProofOfTraining is IProofOfTraining, EIP712, ReentrancyGuardTransient {
         nonReentrant
         returns (uint256 amount)
     {
-        Tasks.Data storage t = _knownTask(taskId);
+        Tasks.Data storage t = _tasks[taskId]; // a task that does not exist has no rewards root
         bytes32 leaf = ProtocolHashes.rewardLeaf(taskId, account, cumulative);
         if (!MerkleProof.verifyCalldata(proof, t.rewardsRoot, leaf)) {
             revert InvalidRewardProof(taskId, account, cumulative);
@@ -160,27 +161,24 @@ contract ProofOfTraining is IProofOfTraining, EIP712, ReentrancyGuardTransient {
 
     /// @inheritdoc IProofOfTraining
     function finalizeRound(Outcome calldata outcome, Certificate calldata certificate) external {
-        Tasks.Data storage t = _openRoundOf(outcome.taskId, outcome.round);
+        uint256 taskId = outcome.taskId;
+        (Tasks.Data storage t, Round round) = _openRoundOf(taskId, outcome.round);
         if (outcome.parent != t.head) revert WrongParent(outcome.parent, t.head);
-        if (certificate.epoch != t.epoch) revert WrongEpoch(certificate.epoch, t.epoch);
-        if (outcome.chainReveals != t.chainReveals && block.timestamp > t.revealDeadline()) {
-            revert WrongChainReveals(outcome.chainReveals, t.chainReveals);
+        if (certificate.epoch != round.epoch()) revert WrongEpoch(certificate.epoch, round.epoch());
+        if (outcome.chainReveals != round.chainReveals() && block.timestamp > t.revealDeadline(round)) {
+            revert WrongChainReveals(outcome.chainReveals, round.chainReveals());
         }
         bytes32 digest = ProtocolHashes.outcomeHash(outcome);
-        REGISTRY.verifyCertificate(
-            certificate.epoch,
-            commitDigest(outcome.taskId, outcome.round, certificate.epoch, certificate.viewNumber, digest),
-            certificate.signatures
-        );
+        bytes32 vote = commitDigest(taskId, outcome.round, certificate.epoch, certificate.viewNumber, digest);
+        REGISTRY.verifyCertificate(certificate.epoch, vote, certificate.signatures);
 
-        _allocate(t, outcome.rewardsTotal);
+        t.allocate(outcome.rewardsTotal);
         t.head = digest;
         t.checkpoint = outcome.checkpoint;
         t.rewardsRoot = outcome.rewardsRoot;
-        t.consecutiveSkips = 0;
-        uint32 finalized = ++t.finalizedRounds;
+        round = round.finalized();
         emit RoundFinalized(
-            outcome.taskId,
+            taskId,
             outcome.round,
             digest,
             certificate.viewNumber,
@@ -189,23 +187,21 @@ contract ProofOfTraining is IProofOfTraining, EIP712, ReentrancyGuardTransient {
             outcome.rewardsRoot,
             outcome.rewardsTotal
         );
-        if (finalized == t.rounds) _end(t, outcome.taskId, TaskState.Completed);
-        else _continue(t, outcome.taskId);
+        if (round.roundsLeft() == 0) t.round = _end(round, taskId, TaskState.Completed);
+        else if (round.cancelRequested()) t.round = _end(round, taskId, TaskState.Cancelled);
+        else t.round = _openRound(t, round, taskId, digest, round.number() + 1);
     }
 
     /// @inheritdoc IProofOfTraining
     function skipRound(uint256 taskId) external {
-        Tasks.Data storage t = _taskIn(taskId, TaskState.Running);
-        uint64 deadline = t.finalizeDeadline();
+        (Tasks.Data storage t, Round round) = _taskIn(taskId, TaskState.Running);
+        uint64 deadline = t.finalizeDeadline(round);
         if (block.timestamp <= deadline) revert FinalizeDeadlineNotPassed(deadline);
-        emit RoundSkipped(taskId, t.round);
-        uint32 skips = t.consecutiveSkips;
-        if (skips == t.maxSkips) {
-            _end(t, taskId, TaskState.Expired);
-        } else {
-            t.consecutiveSkips = skips + 1;
-            _continue(t, taskId);
-        }
+        emit RoundSkipped(taskId, round.number());
+        round = round.skipped();
+        if (round.cancelRequested()) t.round = _end(round, taskId, TaskState.Cancelled);
+        else if (round.skips() > t.maxSkips) t.round = _end(round, taskId, TaskState.Expired);
+        else t.round = _openRound(t, round, taskId, t.head, round.number() + 1);
     }
 
     // ---- views
@@ -227,7 +223,7 @@ contract ProofOfTraining is IProofOfTraining, EIP712, ReentrancyGuardTransient {
 
     /// @inheritdoc IProofOfTraining
     function sealOf(uint256 taskId, uint64 round, address miner) external view returns (bytes24) {
-        return _members[taskId][miner].sealIn(round);
+        return _members[taskId][miner].standing.sealIn(round);
     }
 
     /// @inheritdoc IProofOfTraining
@@ -242,8 +238,9 @@ contract ProofOfTraining is IProofOfTraining, EIP712, ReentrancyGuardTransient {
         returns (uint64 commitDeadline, uint64 revealDeadline, uint64 finalizeDeadline)
     {
         Tasks.Data storage t = _tasks[taskId];
-        if (t.roundStartedAt == 0) return (0, 0, 0);
-        return (t.commitDeadline(), t.revealDeadline(), t.finalizeDeadline());
+        Round round = t.round;
+        if (round.startedAt() == 0) return (0, 0, 0);
+        return (round.commitDeadline(), t.revealDeadline(round), t.finalizeDeadline(round));
     }
 
     /// @inheritdoc IProofOfTraining
@@ -265,69 +262,52 @@ contract ProofOfTraining is IProofOfTraining, EIP712, ReentrancyGuardTransient {
         return address(REGISTRY);
     }
 
-    // ---- internal: life cycle
+    // ---- internal: life cycle. Each returns the changed Round, which the caller stores.
 
-    /// @dev Opens the next round, unless the owner has asked for the end.
-    function _continue(Tasks.Data storage t, uint256 taskId) private {
-        if (t.cancelRequested) _end(t, taskId, TaskState.Cancelled);
-        else _openRound(t, taskId, t.round + 1);
-    }
-
-    function _openRound(Tasks.Data storage t, uint256 taskId, uint32 round) private {
+    function _openRound(Tasks.Data storage t, Round round, uint256 taskId, bytes32 head, uint32 number)
+        private
+        returns (Round)
+    {
         uint64 epoch = REGISTRY.currentEpoch();
         if (epoch == 0) revert NoValidatorEpoch();
-        bytes32 seed = ProtocolHashes.roundSeed(t.head, round);
-        t.round = round;
-        t.epoch = SafeCast.toUint32(epoch);
-        t.roundStartedAt = SafeCast.toUint40(block.timestamp);
-        t.chainReveals = 0;
+        bytes32 seed = ProtocolHashes.roundSeed(head, number);
         t.seed = seed;
-        emit RoundOpened(taskId, round, epoch, seed);
+        emit RoundOpened(taskId, number, epoch, seed);
+        return round.opened(number, epoch);
     }
 
-    function _end(Tasks.Data storage t, uint256 taskId, TaskState state) private {
-        t.state = state;
+    function _end(Round round, uint256 taskId, TaskState state) private returns (Round) {
         if (state == TaskState.Completed) emit TaskCompleted(taskId);
         else if (state == TaskState.Cancelled) emit TaskCancelled(taskId);
         else emit TaskExpired(taskId);
-    }
-
-    /// @dev Moves what the round earned from the owner's bucket to the earners'. It cannot run dry: createTask made sure
-    ///      that the budget covers `rewardPerRound` for every round.
-    function _allocate(Tasks.Data storage t, uint128 total) private {
-        uint128 before = t.allocated();
-        if (total < before) revert RewardsDecreased(total, before);
-        uint128 increase = total - before;
-        if (increase > t.rewardPerRound) revert RewardsTooHigh(increase, t.rewardPerRound);
-        t.unallocated -= increase;
-        t.unclaimed += increase;
-    }
-
-    /// @dev First round that a change of the roster made now takes effect in.
-    function _nextRound(Tasks.Data storage t) private view returns (uint32) {
-        return t.state == TaskState.Running ? t.round + 1 : 0;
+        return round.withState(state);
     }
 
     // ---- internal: access to tasks
 
-    function _knownTask(uint256 taskId) private view returns (Tasks.Data storage t) {
+    function _knownTask(uint256 taskId) private view returns (Tasks.Data storage t, Round round) {
         t = _tasks[taskId];
-        if (t.state == TaskState.None) revert UnknownTask(taskId);
+        round = t.round;
+        if (round.state() == TaskState.None) revert UnknownTask(taskId);
     }
 
-    function _taskIn(uint256 taskId, TaskState state) private view returns (Tasks.Data storage t) {
-        t = _knownTask(taskId);
-        if (t.state != state) revert WrongTaskState(taskId, t.state);
+    function _taskIn(uint256 taskId, TaskState state) private view returns (Tasks.Data storage t, Round round) {
+        (t, round) = _knownTask(taskId);
+        if (round.state() != state) revert WrongTaskState(taskId, round.state());
     }
 
-    function _liveTask(uint256 taskId) private view returns (Tasks.Data storage t) {
-        t = _knownTask(taskId);
-        if (t.state != TaskState.Open && t.state != TaskState.Running) revert WrongTaskState(taskId, t.state);
+    function _liveTask(uint256 taskId) private view returns (Tasks.Data storage t, Round round) {
+        (t, round) = _knownTask(taskId);
+        if (!round.isLive()) revert WrongTaskState(taskId, round.state());
     }
 
-    function _openRoundOf(uint256 taskId, uint64 round) private view returns (Tasks.Data storage t) {
-        t = _taskIn(taskId, TaskState.Running);
-        if (round != t.round) revert WrongRound(round, t.round);
+    function _openRoundOf(uint256 taskId, uint64 number) private view returns (Tasks.Data storage t, Round round) {
+        t = _tasks[taskId];
+        round = t.round;
+        if (!round.isOpen(number)) {
+            _taskIn(taskId, TaskState.Running);
+            revert WrongRound(number, round.number());
+        }
     }
 
     // ---- internal: money

@@ -4,46 +4,39 @@ pragma solidity ^0.8.28;
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {IProofOfTraining} from "../interfaces/IProofOfTraining.sol";
+import {Round, RoundFields} from "../types/Round.sol";
 
 /// @title Tasks
 /// @notice Storage of a task, packed by what is read together, and its translation from and to the interface.
 library Tasks {
-    /// @dev Money of a task lies in one of two buckets: `unallocated` (the owner's) and `unclaimed` (earned, not paid). A final
-    ///      round moves money from the first to the second, a claim takes it out of the second, the refund empties the
-    ///      first. What the contract holds for the task is their sum, always.
+    /// @dev Fields of TaskParams and IProofOfTraining.Task, a comment before each slot.
     struct Data {
-        // slot 0: the open round; all that commitGradient reads of a task
-        IProofOfTraining.TaskState state;
-        bool cancelRequested;
-        uint32 round;
-        uint32 epoch;
-        uint40 roundStartedAt;
-        uint32 finalizedRounds;
-        uint32 consecutiveSkips;
-        uint32 chainReveals;
-        uint32 commitWindow;
-        // slot 1: the escrow; never zero before the refund, so no final round and no claim pays for a fresh slot
+        // 0: all that commitGradient reads of a task
+        Round round;
+        // 1: the escrow in two buckets, the owner's and the earners'. A final round moves money from the first to the second,
+        // a claim takes it out of the second, the refund empties the first: what the contract holds for the task is their
+        // sum, always. Never zero before the refund, so no final round and no claim pays for a fresh slot.
         uint128 unallocated;
         uint128 unclaimed;
-        // slot 2
+        // 2
         uint128 budget;
         uint128 rewardPerRound;
-        // slot 3
+        // 3
         uint128 refunded;
         uint32 rounds;
         uint32 maxSkips;
         uint32 revealWindow;
         uint32 finalizeWindow;
-        // slot 4
+        // 4
         address owner;
         uint40 createdAt;
         uint32 members;
-        // slot 5
+        // 5
         address token;
         uint32 minMiners;
         uint32 maxMiners;
         uint32 startWindow;
-        // slots 6 to 11
+        // 6 to 11
         bytes32 head;
         bytes32 seed;
         bytes32 checkpoint;
@@ -79,8 +72,7 @@ library Tasks {
     function create(Data storage self, address owner, bytes32 head, IProofOfTraining.TaskParams calldata params)
         internal
     {
-        self.state = IProofOfTraining.TaskState.Open;
-        self.commitWindow = params.commitWindow;
+        self.round = RoundFields.created(params.rounds, params.commitWindow);
         self.unallocated = params.budget;
         self.budget = params.budget;
         self.rewardPerRound = params.rewardPerRound;
@@ -100,44 +92,47 @@ library Tasks {
         self.initialCheckpoint = params.checkpoint;
     }
 
-    /// @notice Timestamp (seconds) of the last second in which members may commit.
-    function commitDeadline(Data storage self) internal view returns (uint64) {
-        return uint64(self.roundStartedAt) + self.commitWindow;
+    /// @notice Move what a final round earned from the owner's bucket to the earners'.
+    /// @dev The owner's cannot run dry: `validate` made sure that the budget covers `rewardPerRound` in every round.
+    /// @param total sum of the cumulative rewards tree after the round
+    function allocate(Data storage self, uint128 total) internal {
+        (uint128 unallocated, uint128 unclaimed) = (self.unallocated, self.unclaimed);
+        uint128 before = self.budget - unallocated; // nothing is refunded before the task ends
+        if (total < before) revert IProofOfTraining.RewardsDecreased(total, before);
+        uint128 increase = total - before;
+        if (increase > self.rewardPerRound) revert IProofOfTraining.RewardsTooHigh(increase, self.rewardPerRound);
+        (self.unallocated, self.unclaimed) = (unallocated - increase, unclaimed + increase);
     }
 
     /// @notice Timestamp (seconds) of the last second in which members may reveal on chain.
-    function revealDeadline(Data storage self) internal view returns (uint64) {
-        return commitDeadline(self) + self.revealWindow;
+    function revealDeadline(Data storage self, Round round) internal view returns (uint64) {
+        return round.commitDeadline() + self.revealWindow;
     }
 
     /// @notice Timestamp (seconds) of the last second in which nobody may skip the round.
-    function finalizeDeadline(Data storage self) internal view returns (uint64) {
-        return revealDeadline(self) + self.finalizeWindow;
-    }
-
-    /// @notice Total of the cumulative rewards tree.
-    function allocated(Data storage self) internal view returns (uint128) {
-        return self.budget - self.unallocated - self.refunded;
+    function finalizeDeadline(Data storage self, Round round) internal view returns (uint64) {
+        return revealDeadline(self, round) + self.finalizeWindow;
     }
 
     /// @notice The task as the interface shows it.
     function toView(Data storage self) internal view returns (IProofOfTraining.Task memory shown) {
+        Round round = self.round;
         shown.owner = self.owner;
-        shown.state = self.state;
-        shown.cancelRequested = self.cancelRequested;
-        shown.round = self.round;
-        shown.epoch = self.epoch;
-        shown.roundStartedAt = self.roundStartedAt;
+        shown.state = round.state();
+        shown.cancelRequested = round.cancelRequested();
+        shown.round = round.number();
+        shown.epoch = round.epoch();
+        shown.roundStartedAt = round.startedAt();
         shown.createdAt = self.createdAt;
-        shown.finalizedRounds = self.finalizedRounds;
-        shown.consecutiveSkips = self.consecutiveSkips;
+        shown.finalizedRounds = self.rounds - round.roundsLeft();
+        shown.consecutiveSkips = round.skips();
         shown.members = self.members;
-        shown.chainReveals = self.chainReveals;
+        shown.chainReveals = round.chainReveals();
         shown.head = self.head;
         shown.seed = self.seed;
         shown.checkpoint = self.checkpoint;
         shown.rewardsRoot = self.rewardsRoot;
-        shown.allocated = allocated(self);
+        shown.allocated = self.budget - self.unallocated - self.refunded;
         shown.claimed = shown.allocated - self.unclaimed;
         shown.refunded = self.refunded;
         shown.params = _params(self);
@@ -154,7 +149,7 @@ library Tasks {
         params.maxMiners = self.maxMiners;
         params.maxSkips = self.maxSkips;
         params.startWindow = self.startWindow;
-        params.commitWindow = self.commitWindow;
+        params.commitWindow = self.round.commitWindow();
         params.revealWindow = self.revealWindow;
         params.finalizeWindow = self.finalizeWindow;
     }

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.28;
+
+/// @title Vm
+/// @notice The cheat codes of Foundry that the tests use (forge-std is not available from npm in a current version).
+interface Vm {
+    struct Wallet {
+        address addr;
+        uint256 publicKeyX;
+        uint256 publicKeyY;
+        uint256 privateKey;
+    }
+
+    struct Gas {
+        uint64 gasLimit;
+        uint64 gasTotalUsed;
+        uint64 gasMemoryUsed;
+        int64 gasRefunded;
+        uint64 gasRemaining;
+    }
+
+    struct Log {
+        bytes32[] topics;
+        bytes data;
+        address emitter;
+    }
+
+    // environment
+    function warp(uint256 timestamp) external;
+    function roll(uint256 number) external;
+    function prevrandao(bytes32 value) external;
+    function chainId(uint256 id) external;
+    function deal(address account, uint256 balance) external;
+    function etch(address account, bytes calldata code) external;
+    function lastCallGas() external view returns (Gas memory);
+    function prank(address sender) external;
+    function startPrank(address sender) external;
+    function stopPrank() external;
+    function assume(bool condition) external pure;
+    function expectRevert() external;
+    function expectRevert(bytes calldata data) external;
+    function expectRevert(bytes4 selector) external;
+    function expectEmit(address emitter) external;
+    function recordLogs() external;
+    function getRecordedLogs() external returns (Log[] memory);
+
+    // keys
+    function addr(uint256 privateKey) external pure returns (address);
+    function sign(uint256 privateKey, bytes32 digest) external pure returns (uint8 v, bytes32 r, bytes32 s);
+    function signCompact(uint256 privateKey, bytes32 digest) external pure returns (bytes32 r, bytes32 vs);
+
+    // assertions
+    function assertTrue(bool condition, string calldata message) external pure;
+    function assertFalse(bool condition, string calldata message) external pure;
+    function assertEq(uint256 a, uint256 b, string calldata message) external pure;
+    function assertEq(address a, address b, string calldata message) external pure;
+    function assertEq(bytes32 a, bytes32 b, string calldata message) external pure;
+    function assertEq(string calldata a, string calldata b, string calldata message) external pure;
+    function assertLe(uint256 a, uint256 b, string calldata message) external pure;
+    function assertGe(uint256 a, uint256 b, string calldata message) external pure;
+
+    // files
+    function readFile(string calldata path) external view returns (string memory);
+    function toString(uint256 value) external pure returns (string memory);
+    function keyExistsJson(string calldata json, string calldata key) external view returns (bool);
+    function parseJsonUint(string calldata json, string calldata key) external pure returns (uint256);
+    function parseJsonAddress(string calldata json, string calldata key) external pure returns (address);
+    function parseJsonBytes32(string calldata json, string calldata key) external pure returns (bytes32);
+    function parseJsonBytes32Array(string calldata json, string calldata key) external pure returns (bytes32[] memory);
+    function parseJsonString(string calldata json, string calldata key) external pure returns (string memory);
+}
+
+/// @title Base
+/// @notice What every test contract needs: the cheat codes, assertions, bounded fuzz inputs.
+abstract contract Base {
+    Vm internal constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
+
+    /// @notice Prints in `forge test -vv`.
+    event log_named_uint(string key, uint256 value);
+
+    function assertTrue(bool condition, string memory message) internal pure {
+        vm.assertTrue(condition, message);
+    }
+
+    function assertFalse(bool condition, string memory message) internal pure {
+        vm.assertFalse(condition, message);
+    }
+
+    function assertEq(uint256 a, uint256 b, string memory message) internal pure {
+        vm.assertEq(a, b, message);
+    }
+
+    function assertEq(address a, address b, string memory message) internal pure {
+        vm.assertEq(a, b, message);
+    }
+
+    function assertEq(bytes32 a, bytes32 b, string memory message) internal pure {
+        vm.assertEq(a, b, message);
+    }
+
+    function assertEq(string memory a, string memory b, string memory message) internal pure {
+        vm.assertEq(a, b, message);
+    }
+
+    function assertLe(uint256 a, uint256 b, string memory message) internal pure {
+        vm.assertLe(a, b, message);
+    }
+
+    function assertGe(uint256 a, uint256 b, string memory message) internal pure {
+        vm.assertGe(a, b, message);
+    }
+
+    /// @notice Map a fuzzed value into [low, high].
+    function bound(uint256 value, uint256 low, uint256 high) internal pure returns (uint256) {
+        if (value >= low && value <= high) return value;
+        uint256 size = high - low + 1; // zero for the whole range, which the line above has returned
+        return low + value % size;
+    }
+
+    /// @notice An address with a readable origin.
+    function account(string memory name) internal pure returns (address) {
+        return address(uint160(uint256(keccak256(bytes(name)))));
+    }
+}
