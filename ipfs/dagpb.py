@@ -165,14 +165,18 @@ def _decode_unixfs(message: bytes, cid: Cid) -> tuple[bytes, list[int]]:
     data = b""
     filesize: int | None = None
     sizes: list[int] = []
+    last = 0
     for field, value in _fields(message, cid):
+        if field < last or (field == last and field != 4):
+            raise _invalid(cid, "the fields of its UnixFS data are repeated or out of order")
+        last = field
         if field == 1 and isinstance(value, int):
             kind = value
         elif field == 2 and isinstance(value, bytes):
             data = value
         elif field == 3 and isinstance(value, int):
             filesize = value
-        elif field == 4 and isinstance(value, int):
+        elif field == 4 and isinstance(value, int) and len(sizes) < MAX_LINKS:
             sizes.append(value)
         elif field not in (7, 8):  # mode and mtime say nothing about the content
             raise _invalid(cid, f"its UnixFS data has the unexpected field {field}")
