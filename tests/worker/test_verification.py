@@ -17,6 +17,7 @@ from worker.poison import AttackError, Context, attack, attack_names
 from worker.tensors import GradientError, content_digest, decode, encode
 from worker.verification import Check, find_copies, reexecute, suspicious
 from worker.verification.reexecution import relative_distance
+from worker.verification.screening import features
 
 CNN = {"image": [1, 8, 8], "channels": [4, 8], "classes": 10}
 
@@ -139,6 +140,21 @@ def test_crude_attacks_are_suspected_and_only_they(digits, mlp, weights, honest,
     found = [gradient.tensors for gradient in honest]
     found[place] = attacked(name, digits, mlp, weights, range(32 * place, 32 * place + 32))
     assert suspicious(found) == {place}
+
+
+@given(st.integers(0, 2**32), st.integers(1, 6), st.integers(1, 50))
+def test_norms_and_cosines_are_what_they_say(seed, count, chunk):
+    generator = np.random.default_rng(seed)
+    rows = generator.standard_normal((count, 40)).astype(np.float32) * np.float32(10) ** generator.integers(-9, 9)
+    rows[0] *= generator.integers(0, 2)
+    found = features([{"a": row[:30].reshape(5, 6), "b": row[30:]} for row in rows], chunk=chunk)
+    norms = np.linalg.norm(rows.astype(np.float64), axis=1)
+    units = rows / np.where(norms > 0, norms, 1)[:, None]
+    median = np.median(rows.astype(np.float64), axis=0)
+    length = np.linalg.norm(median)
+    cosines = units @ median / (length if length > 0 else 1)
+    assert np.allclose(found.norms, norms, rtol=1e-12)
+    assert np.allclose(found.cosines, cosines, atol=1e-6)
 
 
 def test_two_cannot_outvote_each_other(honest):

