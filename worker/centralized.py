@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from worker.data import Dataset
-from worker.gradient import evaluate_module
+from worker.gradient import evaluate
 from worker.models import build_model, objective_of
 from worker.models.objectives import objective
 from worker.tensors import Tensors
@@ -84,7 +84,8 @@ def train(
             term.value.backward(retain_graph=len(terms) > 1, inputs=trained)  # type: ignore[no-untyped-call]
             train_loss += float(term.value.detach())
         optimizer.step()
-        score = evaluate_module(model, objective_of(model_name), dataset.test_batches())
+        current = {name: value.detach().numpy() for name, value in model.named_parameters()}
+        score = evaluate(model_name, model_params, current, dataset.test_batches())
         history.append(RoundScore(number, train_loss, score.loss, score.accuracy))
     seconds = time.perf_counter() - started
     parameters = {name: value.detach().numpy().copy() for name, value in sorted(model.named_parameters())}

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from worker import tensors as tensor_ops
 from worker.data import Batch
-from worker.models import build_model, objective_of
+from worker.models import build_model, micro_batch, objective_of
 from worker.models.objectives import objective
 from worker.tensors import NotFinite, Tensors
 
@@ -46,6 +46,8 @@ def compute_gradient(
 ) -> Gradient:
     """Gradient of the mean loss over the batch at ``parameters``, in float32.
 
+    The batch goes through the model in micro-batches where it would need more memory than ``worker.models`` allows.
+
     Same bytes on one machine at the same number of threads; across machines, thread counts and instruction sets they
     differ in the last bits (a relative 1e-6), which is why re-execution compares within a tolerance.
 
@@ -63,13 +65,17 @@ def compute_gradient(
     if len(x) == 0 or len(x) != len(y):
         raise ValueError(f"a batch of {len(x)} samples and {len(y)} labels")
     model = build_model(model_name, model_params, parameters).to(device)
-    batch_x, batch_y = torch.tensor(x, device=device), torch.tensor(y, device=device)
-    terms = objective(objective_of(model_name)).losses(model, batch_x, batch_y)
+    goal = objective(objective_of(model_name))
     weights = dict(model.named_parameters())
-    for term in terms:
-        trained = [value for name, value in weights.items() if term.trains(name)]
-        term.value.backward(retain_graph=len(terms) > 1, inputs=trained)  # type: ignore[no-untyped-call]
-    loss = sum(float(term.value.detach()) for term in terms)
+    loss = 0.0
+    for part_x, part_y in _micro_batches([(x, y)], micro_batch(model_name, model_params), device):
+        share = len(part_x) / len(x)
+        terms = goal.losses(model, part_x, part_y)
+        for term in terms:
+            trained = [value for name, value in weights.items() if term.trains(name)]
+            weighted = term.value if share == 1 else term.value * share
+            weighted.backward(retain_graph=len(terms) > 1, inputs=trained)  # type: ignore[no-untyped-call]
+            loss += share * float(term.value.detach())
     if not np.isfinite(loss):
         raise NotFinite(f"the loss on the batch is {loss}", "the training diverges: lower the task's learning rate")
     result = {name: _gradient_of(weights[name]) for name in sorted(weights)}
@@ -98,20 +104,21 @@ def evaluate(
         ModelError: see ``compute_gradient``.
         ValueError: no samples at all.
     """
-    return evaluate_module(
-        build_model(model_name, model_params, parameters).to(device), objective_of(model_name), batches
-    )
-
-
-def evaluate_module(model: nn.Module, objective_name: str, batches: Iterable[Batch]) -> Evaluation:
-    """``evaluate`` for a module that exists already."""
+    model = build_model(model_name, model_params, parameters).to(device)
+    score = objective(objective_of(model_name)).score
     loss, correct, samples = 0.0, 0, 0
-    score = objective(objective_name).score
-    device = next(model.parameters()).device
     with torch.inference_mode():
-        for x, y in batches:
-            part = score(model, torch.tensor(x, device=device), torch.tensor(y, device=device))
+        for x, y in _micro_batches(batches, micro_batch(model_name, model_params), device):
+            part = score(model, x, y)
             loss, correct, samples = loss + part.loss, correct + part.correct, samples + part.samples
     if samples == 0:
         raise ValueError("nothing to evaluate on: no test samples")
     return Evaluation(loss / samples, correct / samples, samples)
+
+
+def _micro_batches(batches: Iterable[Batch], size: int, device: str) -> Iterator[tuple[Tensor, Tensor]]:
+    """The samples of all batches as tensors on ``device``, at most ``size`` at a time."""
+    for x, y in batches:
+        for begin in range(0, len(x), size):
+            part = slice(begin, begin + size)
+            yield torch.tensor(x[part], device=device), torch.tensor(y[part], device=device)

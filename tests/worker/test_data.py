@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ipfs.embedded import EmbeddedStore
@@ -115,22 +115,17 @@ def test_what_is_published_is_what_is_read(counting):
     assert np.array_equal(np.concatenate([samples for samples, _ in tests]), data.x_test)
 
 
+@pytest.fixture(scope="module")
+def source() -> ArrayData:
+    return load_source("digits")
+
+
 @given(st.lists(st.integers(0, 1437), max_size=40))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_batch_keeps_the_order_and_repetitions_asked_for(digits: Dataset, indices):
-    source = load_digits_once()
+@settings(max_examples=40, deadline=None)
+def test_a_batch_keeps_the_order_and_repetitions_asked_for(digits: Dataset, source: ArrayData, indices):
     x, y = digits.batch(indices)
     assert np.array_equal(x, source.x[indices])
     assert np.array_equal(y, source.y[indices])
-
-
-_once: list[ArrayData] = []
-
-
-def load_digits_once() -> ArrayData:
-    if not _once:
-        _once.append(load_source("digits"))
-    return _once[0]
 
 
 @pytest.mark.parametrize("indices", [[-1], [0, 10], [10**12]])
@@ -161,6 +156,14 @@ def test_the_cache_serves_the_next_run_and_a_damaged_file_in_it_is_replaced(coun
     assert counting.fetched == [manifest.shards[0].cid]
     assert hashlib.sha256(cached.read_bytes()).hexdigest() == manifest.shards[0].sha256
     assert [path.name for path in cache.iterdir()] == [manifest.shards[0].cid]
+
+
+def test_a_cache_that_cannot_be_written_is_an_error_with_a_hint(counting, tmp_path):
+    manifest = pin_dataset(small(), counting).manifest
+    (tmp_path / "file").write_bytes(b"no folder")
+    with pytest.raises(DataError, match=r"cache .* cannot be used: ") as caught:
+        load_dataset(manifest, counting, tmp_path / "file").batch([0])
+    assert "folder" in caught.value.hint
 
 
 def test_the_same_data_get_the_same_digest(tmp_path):

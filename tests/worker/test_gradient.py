@@ -10,7 +10,7 @@ from worker.aggregate import aggregate, apply_sgd
 from worker.centralized import train
 from worker.data import Dataset
 from worker.gradient import compute_gradient, evaluate
-from worker.models import ModelError, build_model, initial_parameters, objectives, parameter_shapes
+from worker.models import ModelError, build_model, initial_parameters, micro_batch, objectives, parameter_shapes
 from worker.models.objectives import Classification, LossTerm
 from worker.tensors import NotFinite, content_digest, decode, encode, flatten
 from worker.verification.reexecution import relative_distance
@@ -53,6 +53,18 @@ def test_gradients_are_canonical_float32_and_repeatable(digits, mlp, name, param
     assert list(first.tensors) == list(parameter_shapes(name, parameters))
     assert decode(encode(first.tensors), parameter_shapes(name, parameters)).keys() == first.tensors.keys()
     assert content_digest(start) == before
+
+
+@pytest.mark.parametrize("activations", [1, 160, 1000])
+def test_micro_batches_change_memory_not_the_gradient(digits, mlp, weights, monkeypatch, activations):
+    x, y = digits.batch(range(50))
+    whole, score = compute_gradient("mlp", mlp, weights, x, y), evaluate("mlp", mlp, weights, [(x, y)])
+    monkeypatch.setattr("worker.models.registry._MICRO_BATCH_ACTIVATIONS", activations)
+    assert micro_batch("mlp", mlp) < 50
+    parts = compute_gradient("mlp", mlp, weights, x, y)
+    assert relative_distance(parts.tensors, whole.tensors) < 1e-5
+    assert parts.loss == pytest.approx(whole.loss, rel=1e-6)
+    assert evaluate("mlp", mlp, weights, [(x, y)]).accuracy == score.accuracy
 
 
 def test_parameters_read_from_bytes_do_as_well(digits, mlp, weights):

@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from worker.models import (
+    MAX_ACTIVATIONS,
     MAX_PARAMETERS,
     ModelError,
     build_model,
     initial_parameters,
+    micro_batch,
     model_names,
     parameter_shapes,
     require_fit,
@@ -105,6 +107,23 @@ def test_a_giant_is_refused_before_anything_is_allocated():
     for function in (parameter_shapes, build_model, lambda *model: initial_parameters(*model, seed=1)):
         with pytest.raises(ModelError, match=f"at most {MAX_PARAMETERS:,}"):
             function("mlp", parameters)
+
+
+def test_a_sample_that_would_fill_the_memory_is_refused():
+    with pytest.raises(ModelError, match=f"for each sample; at most {MAX_ACTIVATIONS:,}"):
+        resolve("cnn", {"image": [3, 1024, 1024], "channels": [1024], "classes": 10})
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("mlp", MLP), ("cnn", CNN), ("cnn", CNN | {"image": [3, 5, 1]})])
+def test_a_family_knows_how_much_its_forward_pass_holds(name, parameters):
+    model, held = build_model(name, parameters), []
+    for layer in model:
+        layer.register_forward_hook(lambda layer, given, output: held.append(output.numel()))
+    family = resolve(name, parameters)
+    model(torch.zeros(1, family.input_elements))
+    assert max(held) <= family.activations
+    assert sum(held) - 3 * family.input_elements <= family.activations
+    assert micro_batch(name, parameters) >= 1000
 
 
 def test_initial_weights_are_reproducible_and_leave_torchs_generator_alone():

@@ -8,6 +8,7 @@ import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 
@@ -109,13 +110,12 @@ class Dataset:
         if self._cache_dir is None or shard.sha256 is None:
             return self._fetched(shard)
         cached = self._cache_dir / shard.cid
-        try:
-            data = cached.read_bytes()
-        except FileNotFoundError:
-            data = b""
+        with _explained(self._cache_dir):
+            data = cached.read_bytes() if cached.exists() else b""
         if hashlib.sha256(data).hexdigest() != shard.sha256:
             data = self._fetched(shard)
-            _write_whole(cached, data)
+            with _explained(self._cache_dir):
+                _write_whole(cached, data)
         return data
 
     def _fetched(self, shard: Shard) -> bytes:
@@ -142,6 +142,18 @@ class Dataset:
             f"shard {shard.cid} of data set {self.manifest.name!r}: {cause}",
             "the data set was published wrongly: its owner must publish it again with `pot data add`",
         )
+
+
+@contextmanager
+def _explained(cache_dir: Path) -> Iterator[None]:
+    """What the operating system says about the cache, as a ``DataError``."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"the data cache {cache_dir} cannot be used: {error.strerror or error}",
+            "make the folder writable and its disk not full, or choose another folder",
+        ) from error
 
 
 def _write_whole(path: Path, data: bytes) -> None:

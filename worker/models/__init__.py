@@ -5,9 +5,11 @@ until a module is built, so a command can check a model's parameters at once.
 """
 
 from worker.models.registry import (
+    MAX_ACTIVATIONS,
     MAX_PARAMETERS,
     build_model,
     initial_parameters,
+    micro_batch,
     model_names,
     objective_of,
     parameter_shapes,
@@ -17,10 +19,12 @@ from worker.models.registry import (
 from worker.models.validation import ModelError
 
 __all__ = [
+    "MAX_ACTIVATIONS",
     "MAX_PARAMETERS",
     "ModelError",
     "build_model",
     "initial_parameters",
+    "micro_batch",
     "model_names",
     "objective_of",
     "parameter_shapes",

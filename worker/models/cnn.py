@@ -70,3 +70,14 @@ class CNN(Family):
     def outputs(self) -> int:
         """Number of classes."""
         return self.classes
+
+    @property
+    def activations(self) -> int:
+        """See ``Family.activations``: each convolution's output before and after its activation, and pooled."""
+        _, height, width = self.image
+        total = self.input_elements + self.classes
+        for channels in self.channels:
+            total += 3 * channels * height * width
+            if min(height, width) >= 2:
+                height, width = height // 2, width // 2
+        return total

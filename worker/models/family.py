@@ -38,3 +38,8 @@ class Family(ModelParameters, ABC):
     @abstractmethod
     def outputs(self) -> int:
         """Number of classes, for a classifier."""
+
+    @property
+    @abstractmethod
+    def activations(self) -> int:
+        """Number of values that the forward pass of one sample keeps, from above: what a batch's memory grows by."""

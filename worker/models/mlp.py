@@ -52,3 +52,8 @@ class MLP(Family):
     def outputs(self) -> int:
         """Number of classes."""
         return self.classes
+
+    @property
+    def activations(self) -> int:
+        """See ``Family.activations``: each hidden layer before and after its activation."""
+        return self.inputs + 2 * sum(self.hidden) + self.classes

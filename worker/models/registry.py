@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 MAX_PARAMETERS = 200_000_000
 """Most parameters of one model: 800 MB in float32, what a node must be able to hold a few times over."""
 
+MAX_ACTIVATIONS = 1 << 24
+"""Most values that one sample may occupy in the forward pass: 64 MiB in float32, whatever a stranger's task asks for.
+"""
+_MICRO_BATCH_ACTIVATIONS = 1 << 26
+"""Values of the forward pass held at once: 256 MiB in float32."""
+
 _FAMILIES: dict[str, type[Family]] = {family.family_name: family for family in (MLP, CNN)}
 
 
@@ -37,7 +43,14 @@ def resolve(name: str, parameters: Mapping[str, Any]) -> Family:
         schema = _FAMILIES[name]
     except KeyError:
         raise ModelError(f"there is no model {name!r}", f"models are: {', '.join(model_names())}") from None
-    return validate(name, schema, parameters)
+    family = validate(name, schema, parameters)
+    if family.activations > MAX_ACTIVATIONS:
+        raise ModelError(
+            f"model {name!r} would hold {family.activations:,} values for each sample; "
+            f"at most {MAX_ACTIVATIONS:,} are allowed",
+            "choose smaller samples, or fewer or narrower layers",
+        )
+    return family
 
 
 def parameter_shapes(name: str, parameters: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -91,6 +104,15 @@ def initial_parameters(name: str, parameters: Mapping[str, Any], seed: int) -> d
         torch.manual_seed(seed)
         module = family.build()
     return {key: value.detach().numpy().copy() for key, value in sorted(module.named_parameters())}
+
+
+def micro_batch(name: str, parameters: Mapping[str, Any]) -> int:
+    """Number of samples that go through the model at once, so that memory stays bounded for any batch.
+
+    Raises:
+        ModelError: see ``resolve``.
+    """
+    return max(1, _MICRO_BATCH_ACTIVATIONS // resolve(name, parameters).activations)
 
 
 def objective_of(name: str) -> str:
