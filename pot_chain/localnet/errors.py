@@ -26,4 +26,12 @@ class NetworkBusy(NetworkError):
 
 
 class StartFailed(NetworkError):
-    """A process of the network did not become ready; the message ends with what it wrote last."""
+    """A process of the network did not become ready.
+
+    Attributes:
+        details: what it wrote last, several lines.
+    """
+
+    def __init__(self, message: str, hint: str = "", details: str = "") -> None:
+        super().__init__(message, hint)
+        self.details = details

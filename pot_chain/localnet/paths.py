@@ -81,7 +81,7 @@ class NetworkPaths:
 
     @property
     def ipfs(self) -> Path:
-        """Repository of Kubo, or blocks of the embedded store."""
+        """Folder of Kubo, or of the embedded store."""
         return self.root / "ipfs"
 
     @property
@@ -107,6 +107,11 @@ class NetworkPaths:
         """Log of the process ``process``."""
         return self.logs / f"{process}.log"
 
+    @property
+    def states(self) -> Path:
+        """State folders of validators and miners."""
+        return self.root / "state"
+
     def state(self, process: str) -> Path:
-        """State folder of a validator or miner."""
-        return self.root / "state" / process
+        """State folder of the validator or miner ``process``."""
+        return self.states / process
