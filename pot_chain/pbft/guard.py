@@ -202,6 +202,10 @@ class SigningGuard:
             history.verdict = (report, signature)
             return signature
 
+    def sign_report(self, report: VerdictReport) -> bytes:
+        """Signature of a verdict report. A validator may learn more and report again; no rule forbids it, so no log."""
+        return self._signer.sign(report)
+
     def sign_hello(self, hello: Hello) -> bytes:
         """Signature of a handshake; it commits to nothing but one connection, so it is not logged."""
         return self._signer.sign(hello)

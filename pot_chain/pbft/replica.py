@@ -148,8 +148,8 @@ class Replica:
         )
 
     def buffered(self) -> int:
-        """Votes and view changes held: at most (2 * VIEWS_PER_SENDER + 1) for each validator, whatever others send."""
-        return sum(len(tally) for tally in self._tallies.values()) + len(self._view_changes)
+        """Messages held: at most 2 * VIEWS_PER_SENDER + 1 for each validator, and REMEMBERED_PAYLOADS payloads."""
+        return sum(len(tally) for tally in self._tallies.values()) + len(self._view_changes) + len(self._payloads)
 
     # Start and restart
 
