@@ -11,6 +11,9 @@ import {ProofOfTraining} from "../src/ProofOfTraining.sol";
 
 /// @notice A network of validators and miners, and the steps of a task's life. Signatures are real.
 abstract contract Fixture is Base {
+    /// @dev Order of the curve, to turn a signature into its malleable twin.
+    uint256 internal constant SECP256K1_N = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141;
+
     uint256 internal constant MINER_STAKE = 1 ether;
     uint256 internal constant VALIDATOR_STAKE = 10 ether;
     uint64 internal constant UNBONDING = 7 days;
