@@ -8,7 +8,6 @@ report and reveal proves itself. Attribution only serves limits and metrics.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import secrets
@@ -278,5 +277,4 @@ async def _first_done(*coroutines: Awaitable[None]) -> None:
     finally:
         for task in tasks:
             task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,81 @@
+# Two commands do everything: `make demo` runs the main job, `make test` passes the tests.
+# Both set the project up on their first run (Python packages, chain tools) and re-install nothing afterwards.
+
+.DEFAULT_GOAL := help
+SHELL := bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+FORGE_BIN = $(firstword $(wildcard node_modules/@foundry-rs/forge-*/bin))
+# The native forge first: npm's wrapper exits 0 even when tests fail.
+FORGE = PATH="$(CURDIR)/$(FORGE_BIN):$$PATH" FOUNDRY_OFFLINE=true forge
+SEEDS ?= 300
+# torch with one thread a process: several processes share the machine.
+export OMP_NUM_THREADS ?= 1
+export IPFS_TELEMETRY := off
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+.PHONY: setup
+setup: $(VENV)/.installed node_modules/.installed ## Install Python packages and chain tools (done by every other target)
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) not found"; echo "hint: install Python 3.11 or later"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $$($(PYTHON) --version) is too old"; echo "hint: install Python 3.11 or later, or run make PYTHON=python3.12"; exit 1; }
+	@echo "==> setting up Python packages in $(VENV) (torch is large: minutes on a slow line)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev]'
+	@touch $@
+
+node_modules/.installed: package.json package-lock.json
+	@command -v npm >/dev/null || { echo "error: npm not found"; echo "hint: install Node.js 20 or later"; exit 1; }
+	@echo "==> setting up chain tools in node_modules (anvil, forge, solc, OpenZeppelin)"
+	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@$(BIN)/python -m ipfs.daemon --find >/dev/null 2>&1 || { \
+	  echo "==> looking for a Kubo binary from npm (optional)"; \
+	  npm rebuild kubo --loglevel=silent >/dev/null 2>&1 || true; }
+	@touch $@
+node_modules/.installed: | $(VENV)/.installed
+
+.PHONY: demo
+demo: setup ## The main job: fund a task, train it with 5 miners and 4 validators, prove the result
+	@$(BIN)/pot demo $(ARGS)
+
+.PHONY: test
+test: setup test-contracts test-python ## All tests
+
+.PHONY: test-contracts
+test-contracts: setup
+	@echo "==> forge test"
+	@mkdir -p build
+	@$(FORGE) test --json > build/forge-test.json || { $(FORGE) test; exit 1; }
+	@$(BIN)/python scripts/forge_summary.py build/forge-test.json
+
+.PHONY: test-python
+test-python: setup
+	@echo "==> pytest"
+	@$(BIN)/python -m pytest -q $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: setup ## ruff, mypy, import-linter, forge fmt, forge lint
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(FORGE) fmt --check
+	@$(FORGE) lint
+
+.PHONY: sim
+sim: setup ## Simulate the consensus in hostile worlds: make sim SEEDS=10000
+	@$(BIN)/python -m pot_chain.pbft.sim --seeds $(SEEDS)
+
+.PHONY: kubo
+kubo: $(VENV)/.installed ## Build the pinned Kubo from source (needs Go; cached outside the clone)
+	@$(BIN)/python scripts/kubo/build.py
+
+.PHONY: clean
+clean: ## Remove everything that make made
+	rm -rf $(VENV) node_modules build report .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,213 @@
+"""What has happened to the tasks and nodes, folded from the contracts' events.
+
+Every role reads the same history: the miner to know its round and samples, validators to judge, owners to watch,
+auditors to replay. A reorg drops events; the fold is then simply done again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pot_chain.chain import events as ev
+from pot_chain.chain.logs import Event
+from pot_chain.chain.structs import Role, TaskParams, TaskState
+from pot_chain.protocol.addresses import Address, Digest
+from pot_chain.protocol.eip712 import Domain
+from pot_chain.protocol.membership import Membership
+from pot_chain.protocol.record import Reveal
+from pot_chain.protocol.seal import genesis_head
+
+
+@dataclass(frozen=True, slots=True)
+class CommitSeen:
+    """A miner's seal and the block that has it."""
+
+    seal: Digest
+    block: int
+
+
+@dataclass(frozen=True, slots=True)
+class FinalSeen:
+    """How a round became final."""
+
+    digest: Digest
+    view: int
+    checkpoint: Digest
+    record: Digest
+    rewards_root: Digest
+    rewards_total: int
+    block: int
+    transaction: str
+
+
+@dataclass(slots=True)
+class RoundHistory:
+    """A round as the chain tells it. ``commits`` is in the order of the chain."""
+
+    number: int
+    epoch: int
+    seed: Digest
+    opened_block: int
+    parent: Digest
+    checkpoint: Digest
+    finalized_before: int
+    commits: dict[Address, CommitSeen] = field(default_factory=dict)
+    reveals: dict[Address, Reveal] = field(default_factory=dict)
+    final: FinalSeen | None = None
+    skipped: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether the round can still be finalized."""
+        return self.final is None and not self.skipped
+
+
+@dataclass(slots=True)
+class TaskHistory:
+    """A task since its creation."""
+
+    task_id: int
+    owner: Address
+    params: TaskParams
+    created_block: int
+    head: Digest
+    checkpoint: Digest
+    state: TaskState = TaskState.OPEN
+    membership: Membership = field(default_factory=Membership)
+    rounds: dict[int, RoundHistory] = field(default_factory=dict)
+    cancel_after: int | None = None
+    claimed: dict[Address, int] = field(default_factory=dict)
+    refunded: int = 0
+
+    @property
+    def current(self) -> RoundHistory | None:
+        """The open round of a running task."""
+        if self.state is not TaskState.RUNNING or not self.rounds:
+            return None
+        last = self.rounds[max(self.rounds)]
+        return last if last.open else None
+
+    @property
+    def ended(self) -> bool:
+        """Whether no further round can come."""
+        return self.state in (TaskState.COMPLETED, TaskState.CANCELLED, TaskState.EXPIRED)
+
+    @property
+    def finals(self) -> list[RoundHistory]:
+        """Final rounds in order."""
+        return [self.rounds[number] for number in sorted(self.rounds) if self.rounds[number].final is not None]
+
+    def apply(self, event: Event) -> None:
+        """Take the next event of this task."""
+        match event:
+            case ev.MinerJoined():
+                self.membership.joined(event.miner, event.from_round)
+            case ev.MinerLeft():
+                self.membership.left(event.miner, event.from_round)
+            case ev.RoundOpened():
+                self.state = TaskState.RUNNING
+                self.rounds[event.round] = RoundHistory(
+                    event.round,
+                    event.epoch,
+                    event.seed,
+                    event.block_number,
+                    parent=self.head,
+                    checkpoint=self.checkpoint,
+                    finalized_before=len(self.finals),
+                )
+            case ev.GradientCommitted():
+                self.rounds[event.round].commits[event.miner] = CommitSeen(event.seal, event.block_number)
+            case ev.GradientRevealed():
+                self.rounds[event.round].reveals[event.miner] = Reveal(event.miner, event.cid_digest, event.salt)
+            case ev.RoundFinalized():
+                self.head, self.checkpoint = event.digest, event.checkpoint
+                self.rounds[event.round].final = FinalSeen(
+                    event.digest,
+                    event.view_number,
+                    event.checkpoint,
+                    event.record,
+                    event.rewards_root,
+                    event.rewards_total,
+                    event.block_number,
+                    event.transaction,
+                )
+            case ev.RoundSkipped():
+                self.rounds[event.round].skipped = True
+            case ev.CancelRequested():
+                self.cancel_after = event.effective_after_round
+            case ev.TaskCompleted():
+                self.state = TaskState.COMPLETED
+            case ev.TaskCancelled():
+                self.state = TaskState.CANCELLED
+            case ev.TaskExpired():
+                self.state = TaskState.EXPIRED
+            case ev.RewardClaimed():
+                self.claimed[event.account] = event.cumulative
+            case ev.TaskRefunded():
+                self.refunded += event.amount
+            case _:
+                pass  # an event that the bindings know and the history does not need
+
+
+@dataclass(slots=True)
+class ValidatorSeen:
+    """A registered validator."""
+
+    operator: Address
+    vote_key: Address
+    endpoint: str
+
+
+@dataclass(slots=True)
+class History:
+    """Everything that the two contracts of ``domain`` have told."""
+
+    domain: Domain
+    tasks: dict[int, TaskHistory] = field(default_factory=dict)
+    validators: dict[Address, ValidatorSeen] = field(default_factory=dict)
+    epochs: dict[int, tuple[Address, ...]] = field(default_factory=dict)
+    """Vote keys by epoch; a certificate's signer index points into the tuple."""
+
+    def operators(self, epoch: int) -> dict[Address, Address]:
+        """Operator by vote key."""
+        by_key = {seen.vote_key: seen.operator for seen in self.validators.values()}
+        return {key: by_key[key] for key in self.epochs[epoch]}
+
+    def endpoints(self, epoch: int) -> dict[Address, str]:
+        """URL by vote key."""
+        by_key = {seen.vote_key: seen.endpoint for seen in self.validators.values()}
+        return {key: by_key[key] for key in self.epochs.get(epoch, ())}
+
+    def apply(self, event: Event) -> None:
+        """Take the next event of the chain."""
+        match event:
+            case ev.NodeRegistered():
+                if event.role is Role.VALIDATOR:
+                    self.validators[event.node] = ValidatorSeen(event.node, event.vote_key, event.endpoint)
+            case ev.EndpointChanged():
+                if event.node in self.validators:
+                    self.validators[event.node].endpoint = event.endpoint
+            case ev.EpochAdvanced():
+                self.epochs[event.epoch] = event.vote_keys
+            case ev.TaskCreated():
+                self.tasks[event.task_id] = TaskHistory(
+                    event.task_id,
+                    event.owner,
+                    event.params,
+                    event.block_number,
+                    head=genesis_head(self.domain, event.task_id, event.params.spec, event.params.checkpoint),
+                    checkpoint=event.params.checkpoint,
+                )
+            case _:
+                task = self.tasks.get(getattr(event, "task_id", 0))
+                if task is not None:
+                    task.apply(event)
+
+    @classmethod
+    def fold(cls, domain: Domain, events: Iterable[Event]) -> History:
+        """History of ``events`` in the order of the chain."""
+        history = cls(domain)
+        for event in events:
+            history.apply(event)
+        return history

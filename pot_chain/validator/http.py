@@ -1,0 +1,110 @@
+"""What a validator answers over HTTP: reveals of miners, its status, its metrics, and the peers' websockets."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from pot_chain import __version__
+from pot_chain.protocol.errors import ProtocolError
+from pot_chain.protocol.outcome import parse_uint
+from pot_chain.protocol.record import Reveal, exact_fields, small_uint
+
+if TYPE_CHECKING:
+    from pot_chain.validator.service import ValidatorService
+
+MAX_BODY_BYTES = 4_096
+
+
+async def serve(service: ValidatorService, host: str, port: int) -> web.AppRunner:
+    """Start the server.
+
+    Raises:
+        ProtocolError: the port is taken.
+    """
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app.router.add_get("/peer", service.mesh.handle)
+    app.router.add_post("/reveal", _Handlers(service).reveal)
+    app.router.add_get("/status", _Handlers(service).status)
+    app.router.add_get("/metrics", _Handlers(service).metrics)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise ProtocolError(
+            f"cannot listen on {host}:{port}: {error.strerror}", "another program uses the port; choose another --port"
+        ) from error
+    return runner
+
+
+class _Handlers:
+    def __init__(self, service: ValidatorService) -> None:
+        self._service = service
+
+    async def reveal(self, request: web.Request) -> web.Response:
+        """POST {"task", "round", "reveal"}: 200 taken, 404 no such open round here, 400 does not open a seal."""
+        try:
+            fields = exact_fields(json.loads(await request.text()), "task", "round", "reveal")
+            key = parse_uint(fields["task"]), small_uint(fields["round"])
+            reveal = Reveal.from_json(fields["reveal"])
+        except (ProtocolError, ValueError, RecursionError) as error:
+            return _error(400, f"malformed reveal: {error}")
+        actor = self._service.actors.get(key)
+        if actor is None:
+            return _error(404, f"round {key[1]} of task {key[0]} is not open at this validator")
+        try:
+            actor.on_reveal(reveal)
+        except ProtocolError as error:
+            return _error(400, str(error))
+        return web.json_response({"status": "taken"})
+
+    async def status(self, request: web.Request) -> web.Response:
+        """GET: what this validator is doing."""
+        service = self._service
+        return web.json_response(
+            {
+                "version": __version__,
+                "address": service.me,
+                "chain": {"id": service.chain.domain.chain_id, "block": service.chain.head, "time": service.chain.now},
+                "storage": service.store.name,
+                "peers": sorted(service.mesh.connected),
+                "rounds": [
+                    {
+                        "task": str(actor.slot.task_id),
+                        "round": actor.slot.round,
+                        "epoch": actor.slot.epoch,
+                        "phase": actor.phase,
+                        "view": actor.replica.view,
+                        "primary": actor.context.voters[actor.replica.primary(actor.replica.view)],
+                        "members": len(actor.context.members),
+                        "commits": len(actor.collection.commits),
+                        "reveals": len(actor.collection.reveals),
+                    }
+                    for actor in service.actors.values()
+                ],
+            }
+        )
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """GET: counters in the Prometheus text format."""
+        service = self._service
+        lines = ["# TYPE pot_validator_events_total counter"]
+        for (what, detail), count in sorted(service.counts.items()):
+            lines.append(f'pot_validator_events_total{{what="{what}",detail="{_label(detail)}"}} {count}')
+        lines.append("# TYPE pot_validator_peers gauge")
+        lines.append(f"pot_validator_peers {len(service.mesh.connected)}")
+        for reason, count in sorted(service.mesh.rejected.items()):
+            lines.append(f'pot_validator_events_total{{what="link",detail="{_label(reason)}"}} {count}')
+        return web.Response(text="\n".join(lines) + "\n", content_type="text/plain")
+
+
+def _label(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+
+
+def _error(status: int, message: str, **fields: Any) -> web.Response:
+    return web.json_response({"error": message, **fields}, status=status)

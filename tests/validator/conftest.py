@@ -1,0 +1,206 @@
+"""A chain with contracts and four validators in this process: real Anvil, real sockets, real torch, one import of it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+
+from ipfs import open_store
+from ipfs.store import Store
+from pot_chain.chain.anvil import AnvilConfig, AnvilProcess, fund
+from pot_chain.chain.deploy import RegistryConfig, deploy
+from pot_chain.chain.network import ChainClient
+from pot_chain.chain.sender import TransactionSender
+from pot_chain.chain.structs import TaskParams
+from pot_chain.localnet.ports import free_port
+from pot_chain.owner.nodes import join_epoch, register_validator
+from pot_chain.protocol.errors import PotError
+from pot_chain.protocol.spec import TaskSpec
+from pot_chain.validator.service import ValidatorConfig, ValidatorService
+from worker.data import load_source, pin_dataset
+from worker.miner import Miner, MinerConfig
+from worker.models import initial_parameters
+from worker.task import make_checkpoint
+
+ETHER = 10**18
+SPEC: dict[str, Any] = {
+    "name": "test",
+    "model": {"name": "mlp", "params": {"inputs": 64, "hidden": [16], "classes": 10}},
+    "data": {"source": "digits"},
+    "training": {"rounds": 3, "samples_per_miner": 16, "learning_rate": 0.5},
+    "rewards": {"budget": "3eth"},
+    "miners": {"min": 3, "max": 8},
+    "timing": {"commit_window": 20, "reveal_window": 10, "finalize_window": 30},
+}
+
+
+@dataclass
+class Chain:
+    """A deployed chain, a store, and the accounts of four validators."""
+
+    rpc: str
+    store_url: str
+    folder: Path
+    ports: list[int]
+    validators: list[LocalAccount]
+    owner: LocalAccount
+    client: ChainClient = field(init=False)
+    store: Store = field(init=False)
+
+    @property
+    def deployment(self) -> Path:
+        return self.folder / "deployment.json"
+
+    def account(self, ether: int = 10) -> LocalAccount:
+        """A new account with coins."""
+        account = cast(LocalAccount, Account.create())
+        fund(self.client.web3, account.address, ether * ETHER)
+        return account
+
+    def create_task(self, **changes: Any) -> int:
+        """Create and fund a task on digits; ``changes`` override sections of SPEC."""
+        document = {
+            name: {**value, **changes.get(name, {})} if isinstance(value, dict) else value
+            for name, value in SPEC.items()
+        }
+        spec = TaskSpec.parse(document)
+        data = pin_dataset(load_source("digits"), self.store)
+        spec = spec.with_data(data.cid)
+        weights = initial_parameters(spec.model.name, spec.model.params, spec.training.seed)
+        checkpoint = make_checkpoint(self.store, spec.digest, weights, 0)
+        self.store.put_manifest(checkpoint.to_bytes())
+        self.store.put_manifest(spec.to_bytes())
+        timing, budget = spec.timing, spec.rewards.budget or 0
+        params = TaskParams(
+            spec=spec.digest,
+            checkpoint=checkpoint.digest,
+            budget=budget,
+            reward_per_round=spec.reward_per_round,
+            rounds=spec.training.rounds,
+            min_miners=spec.miners.min,
+            max_miners=spec.miners.max,
+            max_skips=timing.max_skips,
+            start_window=timing.start_window,
+            commit_window=timing.commit_window,
+            reveal_window=timing.reveal_window,
+            finalize_window=timing.finalize_window,
+        )
+        self.client.send(self.client.training.create_task(params))
+        return self.client.training.task_count()
+
+    def validator(self, index: int, **changes: Any) -> ValidatorService:
+        """A validator that is not started yet; the same index continues the same signing log."""
+        return ValidatorService(
+            ValidatorConfig(
+                rpc_url=self.rpc,
+                ipfs_url=self.store_url,
+                deployment=self.deployment,
+                account=self.validators[index],
+                state_dir=self.folder / f"validator-{index}",
+                port=self.ports[index],
+                **changes,
+            )
+        )
+
+    def miner(self, task_id: int, account: LocalAccount | None = None, **changes: Any) -> MinerThread:
+        """A miner that is not started yet."""
+        account = account or self.account()
+        config = MinerConfig(
+            self.rpc,
+            self.store_url,
+            self.deployment,
+            account,
+            self.folder / f"miner-{account.address}",
+            task_id,
+            **changes,
+        )
+        return MinerThread(config)
+
+
+class MinerThread:
+    """A miner in a thread, with what it told."""
+
+    def __init__(self, config: MinerConfig) -> None:
+        self.config = config
+        self.address = config.account.address
+        self.events: list[dict[str, Any]] = []
+        self.error: PotError | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        try:
+            Miner(self.config, self.events.append).run(self._stop)
+        except PotError as error:  # handed to the test
+            self.error = error
+
+    def start(self) -> MinerThread:
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop as SIGTERM would."""
+        self._stop.set()
+        self.finish()
+
+    def finish(self) -> None:
+        """Wait for the miner to end by itself; raises what it raised."""
+        self._thread.join(30)
+        assert not self._thread.is_alive()
+        if self.error is not None:
+            raise self.error
+
+
+@asynccontextmanager
+async def running(*services: ValidatorService) -> AsyncIterator[None]:
+    """Start validators and let them follow the chain."""
+    stop = asyncio.Event()
+    started: list[ValidatorService] = []
+    tasks = []
+    try:
+        for service in services:
+            await service.start()
+            started.append(service)
+            tasks.append(asyncio.create_task(service.follow(stop)))
+        yield
+    finally:
+        stop.set()
+        await asyncio.gather(*tasks)
+        for service in started:
+            await service.close()
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Iterator[Chain]:
+    with AnvilProcess.start(AnvilConfig(tmp_path / "anvil.log", block_time=1, mixed_mining=True)) as anvil:
+        store_url = f"embedded:{tmp_path / 'store'}"
+        made = Chain(
+            anvil.rpc_url,
+            store_url,
+            tmp_path,
+            [],
+            [cast(LocalAccount, Account.create()) for _ in range(4)],
+            cast(LocalAccount, Account.create()),
+        )
+        web3 = anvil.web3()
+        for account in (*made.validators, made.owner):
+            fund(web3, account.address, 100 * ETHER)
+        config = RegistryConfig(ETHER // 100, ETHER, 3600, 0)
+        deploy(TransactionSender(web3, made.owner), config).save(made.deployment)
+        for account in made.validators:
+            port = free_port(made.ports)
+            made.ports.append(port)
+            register_validator(ChainClient(anvil.rpc_url, made.deployment, account), f"http://127.0.0.1:{port}")
+        made.client = ChainClient(anvil.rpc_url, made.deployment, made.owner)
+        join_epoch(made.client)
+        made.store = open_store(store_url)
+        yield made

@@ -1,0 +1,36 @@
+"""Rounds from commit to payout, over a real chain and real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from pot_chain.chain.structs import TaskState
+from pot_chain.protocol.record import RoundRecord
+from tests.validator.conftest import Chain, running
+
+
+async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.05)
+
+
+async def test_honest_miners_are_all_accepted_and_paid_to_the_wei(chain: Chain) -> None:
+    task_id = chain.create_task()
+    async with running(*(chain.validator(i) for i in range(4))):
+        miners = [chain.miner(task_id).start() for _ in range(3)]
+        await until(lambda: chain.client.training.task(task_id).state is TaskState.COMPLETED)
+    for miner in miners:
+        miner.finish()
+        assert miner.events[-1]["event"] == "task_ended"
+    chain.client.poll()
+    task = chain.client.history.tasks[task_id]
+    records = [RoundRecord.from_bytes(chain.store.get_manifest(r.final.record)) for r in task.finals if r.final]
+    assert len(records) == 3
+    for record in records:
+        assert set(record.accepted) == {miner.address for miner in miners}
+        assert len(record.reports) == 4
+    assert records[-1].train_loss < records[0].train_loss
+    onchain = chain.client.training.task(task_id)
+    assert onchain.allocated == sum(records[-1].cumulative.values()) <= onchain.params.budget
