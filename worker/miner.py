@@ -42,6 +42,9 @@ from worker.tensors import encode
 
 POLL_SECONDS = 0.2
 REVEAL_RETRY_SECONDS = 1.0
+JOIN_GAS = 500_000
+"""The join that completes the task's members also opens its first round, and an estimate made a moment before does not
+know that it will be this one."""
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +161,7 @@ class Miner:
             self._emit("registered", stake_wei=stake)
         if self._is_member_from_now_on():
             return
-        self.chain.send(self.chain.training.join(self.config.task_id))
+        self.chain.send(self.chain.training.join(self.config.task_id), gas=JOIN_GAS)
         self._emit("joined", task=self.config.task_id)
 
     def _is_member_from_now_on(self) -> bool:

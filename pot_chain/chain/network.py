@@ -111,15 +111,18 @@ class ChainClient:
                 low = middle
         return high
 
-    def send(self, call: Call) -> Mined:
+    def send(self, call: Call, *, gas: int | None = None) -> Mined:
         """Send a transaction and wait until it is mined.
+
+        Args:
+            gas: limit; estimated when None.
 
         Raises:
             ChainError: this client has no account, or see ``TransactionSender.send``.
         """
         if self._sender is None:
             raise ChainError("this needs an account that pays", "give a wallet with --keystore")
-        return self._sender.send(call)
+        return self._sender.send(call, gas=gas)
 
     def _fetch(self, tag: str) -> Block:
         answer = rpc(self.web3, "eth_getBlockByNumber", [tag, False])

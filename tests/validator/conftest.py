@@ -1,4 +1,4 @@
-"""A chain with contracts and four validators in this process: real Anvil, real sockets, real torch, one import of it."""
+"""A chain and four validators in this process: real Anvil, real sockets, real torch, one import of it."""
 
 from __future__ import annotations
 
