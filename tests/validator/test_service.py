@@ -5,9 +5,33 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from pot_chain.chain.history import TaskHistory
 from pot_chain.chain.structs import TaskState
+from pot_chain.protocol.assignment import assign
 from pot_chain.protocol.record import RoundRecord
 from tests.validator.conftest import Chain, running
+from worker.centralized import train
+from worker.task import TrainingTask
+from worker.verification.reexecution import relative_distance
+
+
+def assert_equals_centralised_sgd(chain: Chain, task: TaskHistory, records: list[RoundRecord]) -> None:
+    """The model on chain is what plain SGD gives on the union of the miners' samples."""
+    training = TrainingTask.load(chain.store, task.params.spec)
+    spec = training.spec
+    batches = [
+        [index for part in assign(r.seed, r.members, 16, training.dataset.samples).values() for index in part]
+        for r in records
+    ]
+    reference = train(
+        spec.model.name,
+        spec.model.params,
+        training.parameters(task.params.checkpoint),
+        batches,
+        training.dataset,
+        spec.training.learning_rate,
+    )
+    assert relative_distance(training.parameters(task.checkpoint), reference.parameters) < 1e-5
 
 
 async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
@@ -31,6 +55,6 @@ async def test_honest_miners_are_all_accepted_and_paid_to_the_wei(chain: Chain) 
     for record in records:
         assert set(record.accepted) == {miner.address for miner in miners}
         assert len(record.reports) == 4
-    assert records[-1].train_loss < records[0].train_loss
+    assert_equals_centralised_sgd(chain, task, records)
     onchain = chain.client.training.task(task_id)
     assert onchain.allocated == sum(records[-1].cumulative.values()) <= onchain.params.budget
