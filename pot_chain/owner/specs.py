@@ -1,0 +1,45 @@
+"""Reading a task spec from the file that an owner wrote."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pot_chain.protocol.spec import MAX_SPEC_BYTES, InvalidSpec, TaskSpec
+
+
+def read_spec(path: Path, budget: str | None = None) -> TaskSpec:
+    """The spec in a TOML file, or a JSON file with the suffix ``.json``.
+
+    Args:
+        budget: amount such as ``1.5eth`` that replaces the one in the file.
+
+    Raises:
+        InvalidSpec: the file cannot be read, or breaks a rule; the message names the field.
+    """
+    document = _document(path)
+    if budget is not None:
+        rewards = document.get("rewards", {})
+        if isinstance(rewards, dict):  # anything else is refused below, by name
+            document = {**document, "rewards": {**rewards, "budget": budget}}
+    return TaskSpec.parse(document)
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InvalidSpec(f"cannot read the spec {path}: {error.strerror}", "give the path of a TOML file") from error
+    if len(data) > MAX_SPEC_BYTES:
+        raise InvalidSpec(f"{path} has {len(data)} bytes; a spec has at most {MAX_SPEC_BYTES}", "is it the right file?")
+    try:
+        text = data.decode("utf-8")
+        document: Any = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, JSONDecodeError, UnicodeDecodeError
+        kind = "JSON" if path.suffix == ".json" else "TOML"
+        raise InvalidSpec(f"{path} is not valid {kind}: {error}", "check the place that the message names") from error
+    if not isinstance(document, dict):
+        raise InvalidSpec(f"{path} holds no table of fields", "see `pot task create --help` for an example spec")
+    return document
