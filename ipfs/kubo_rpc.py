@@ -300,6 +300,8 @@ def _pieces(response: requests.Response, limits: _Limits) -> Generator[bytes, No
     received = 0
     while True:
         remaining = limits.remaining()
+        # The wait for each piece shrinks with the time left. (Where the daemon closes the connection behind its answer,
+        # which Kubo does not, the socket cannot be had any more, and the whole may take twice as long.)
         connection = response.raw.connection
         if connection is not None and connection.sock is not None:
             connection.sock.settimeout(remaining)

@@ -64,6 +64,7 @@ class Store(ABC):
 
         Raises:
             InvalidCid: if ``cid`` is no CID.
+            BadContent, Unavailable: if the store cannot tell: the DAG is malformed or damaged, or the daemon is down.
         """
 
     @abstractmethod
@@ -78,8 +79,11 @@ class Store(ABC):
     def pin(self, cid: str) -> None:
         """Keep the content of ``cid`` and all its blocks; pinning twice is pinning once.
 
+        What strangers publish should be fetched with :meth:`get` first: a pin has no limit on the size.
+
         Raises:
-            BadContent, Unavailable: as :meth:`get`; nothing is pinned then.
+            BadContent, Unavailable: the content is not all here and cannot be had, or is no valid DAG. Nothing is
+                pinned then.
         """
 
     @abstractmethod

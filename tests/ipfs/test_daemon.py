@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -19,6 +20,9 @@ from ipfs.daemon import KuboDaemon
 from ipfs.errors import DaemonDown, DaemonStartError, KuboMissing
 from ipfs.kubo_binary import KuboBinary, cache_folder, find_kubo, require_kubo
 from ipfs.kubo_config import private_config
+
+if TYPE_CHECKING:
+    from tests.ipfs.conftest import LyingDaemon
 
 BUILD_SCRIPT = Path(__file__).parents[2] / "scripts" / "kubo" / "build.py"
 
@@ -78,6 +82,18 @@ def test_it_starts_again_after_being_killed(daemon: KuboDaemon, until: Callable[
     daemon.start()
     with daemon.store() as store:
         assert store.get(cid, max_bytes=10) == b"durable"
+
+
+def test_what_a_killed_daemon_left_behind_is_not_taken_for_its_address(
+    daemon: KuboDaemon, lying_daemon: LyingDaemon
+) -> None:
+    daemon.start()
+    daemon.stop()
+    lying_daemon.on("/version", lying_daemon.body(b'{"Version":"0.0.0"}'))
+    port = lying_daemon.url.rsplit(":", 1)[1]
+    (daemon.log.parent / "repo" / "api").write_text(f"/ip4/127.0.0.1/tcp/{port}")
+    assert daemon.start() != lying_daemon.url
+    assert lying_daemon.requests == []
 
 
 def test_a_process_that_took_over_the_number_is_left_alone(daemon: KuboDaemon) -> None:

@@ -143,6 +143,25 @@ def test_a_daemon_that_stalls_is_given_up_in_time(lying_daemon: LyingDaemon, beh
         assert time.monotonic() - began < 1.5
 
 
+def test_bytes_that_drip_in_do_not_prolong_the_wait(lying_daemon: LyingDaemon) -> None:
+    def drip_then_hang(handler: LyingDaemon.Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        until = time.monotonic() + 0.9
+        while time.monotonic() < until and not lying_daemon.stopping.wait(0.05):
+            handler.wfile.write(b"1\r\nx\r\n")
+            handler.wfile.flush()
+        lying_daemon.hang(handler)
+
+    lying_daemon.on("/version", drip_then_hang)
+    with KuboStore(lying_daemon.url, timeout=1) as store:
+        began = time.monotonic()
+        with pytest.raises(Timeout):
+            _ = store.name
+        assert time.monotonic() - began < 1.6
+
+
 def test_the_time_for_a_whole_file_is_limited(lying_daemon: LyingDaemon) -> None:
     def slow_blocks(handler: LyingDaemon.Handler) -> None:
         lying_daemon.stopping.wait(0.3)
