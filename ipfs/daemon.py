@@ -122,7 +122,7 @@ class KuboDaemon:
                 return self.url
         except LockTimeout:
             raise DaemonStartError(
-                f"another process has been starting the IPFS daemon in {self._folder} for {timeout:.0f} s",
+                f"another process has been starting the IPFS daemon in {self._folder} for {timeout:g} s",
                 "stop it first",
             ) from None
         except OSError as error:
@@ -185,6 +185,9 @@ class KuboDaemon:
         try:
             _write_private(self._record, {"pid": child.pid, "started": psutil.Process(child.pid).create_time()})
             self._wait_ready(began, timeout)
+        except psutil.Error as error:  # it ended before it could be looked at
+            self.stop()
+            raise self._start_error("ended at once", began) from error
         except BaseException:
             self.stop()
             raise
@@ -233,7 +236,7 @@ class KuboDaemon:
             if self._process() is None:
                 raise self._start_error("ended", began)
             if time.monotonic() > deadline:
-                raise self._start_error(f"was not ready within {timeout:.0f} s", began)
+                raise self._start_error(f"was not ready within {timeout:g} s", began)
             time.sleep(_POLL_SECONDS)
 
     def _answers(self) -> bool:
@@ -268,8 +271,8 @@ class KuboDaemon:
 
     def _process(self) -> psutil.Process | None:
         """The process of the daemon, if it runs."""
-        if self._child is not None:
-            return psutil.Process(self._child.pid) if self._child.poll() is None else None
+        if self._child is not None and self._child.poll() is None:
+            return psutil.Process(self._child.pid)
         record = self._read_record()
         try:
             process = psutil.Process(record["pid"])

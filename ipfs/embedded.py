@@ -18,7 +18,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -95,7 +95,8 @@ class EmbeddedStore(Store):
             _sync_folder(self._pins)
 
     def pins(self) -> frozenset[str]:
-        return frozenset(str(cid) for cid in _cids_in(self._pins))
+        with self._io("read"):
+            return frozenset(str(cid) for cid in _cids_in(self._pins))
 
     def gc(self) -> int:
         """See :meth:`Store.gc <ipfs.store.Store.gc>`. Removes nothing if a pinned file lacks an inner node.
@@ -104,19 +105,19 @@ class EmbeddedStore(Store):
             BlockMissing, WrongBytes, InvalidBlock: if the blocks of a pin cannot be listed.
         """
         removed = 0
-        with self._lock():
+        with self._lock(), self._io("collect"):
             kept: set[Cid] = set()
             for root in _cids_in(self._pins):
                 kept.update(tree(root, self._read_checked))
-            with self._io("write"):
-                for shard in self._blocks.iterdir():
-                    for cid in [cid for cid in _cids_in(shard) if cid not in kept]:
-                        (shard / str(cid)).unlink(missing_ok=True)
-                        removed += 1
-                # What a killed process was writing; a live one takes seconds.
-                for leftover in self._tmp.iterdir():
+            for shard in self._blocks.iterdir():
+                for cid in [cid for cid in _cids_in(shard) if cid not in kept]:
+                    (shard / str(cid)).unlink(missing_ok=True)
+                    removed += 1
+            # What a killed process was writing; a live one takes seconds.
+            for leftover in self._tmp.glob("*.tmp"):
+                with suppress(FileNotFoundError):  # its writer may be removing it right now
                     if leftover.stat().st_mtime < time.time() - _STALE_SECONDS:
-                        leftover.unlink(missing_ok=True)
+                        leftover.unlink()
         return removed
 
     def close(self) -> None:
@@ -187,19 +188,22 @@ class EmbeddedStore(Store):
                 with self._path(cid).open("rb") as file:
                     return file.read(MAX_BLOCK_BYTES + 1)
             except FileNotFoundError:
-                raise BlockMissing(
-                    f"the block {cid} is not in {self._folder}",
-                    "fetch it from a node that has it, or import a CAR archive that contains it",
-                ) from None
+                raise self._missing(cid) from None
+
+    def _missing(self, cid: Cid) -> BlockMissing:
+        return BlockMissing(
+            f"the block {cid} is not in {self._folder}",
+            "fetch it from a node that has it, or import a CAR archive that contains it",
+        )
 
     def _read_checked(self, cid: Cid) -> bytes:
         return cid.check(self._read(cid), str(self._folder))
 
     def _complete(self, root: Cid) -> None:
-        """Raise BlockMissing unless every block of the file is here."""
+        """Raise BlockMissing unless every block of the file is here; leaves are looked for, not read."""
         for cid in tree(root, self._read_checked):
             if cid.codec == RAW and not self._path(cid).is_file():
-                self._read(cid)
+                raise self._missing(cid)
 
     def _store(self, blocks: Iterable[Block], *, pin_last: bool) -> Cid | None:
         """Make the blocks durable and, if asked, pin the last one, which is then the root of all; returns its CID."""

@@ -243,7 +243,7 @@ class _Source:
 
 def _daemon_timeout(seconds: float) -> str:
     """Kubo's own time-out for a request that we wait ``seconds`` for, as Go writes durations."""
-    return f"{max(seconds * 0.8, seconds - 1.0):.3f}s"
+    return f"{max(seconds / 2, seconds - 2):.3f}s"
 
 
 def _is_missing(error: Refused) -> bool:

@@ -63,19 +63,19 @@ def test_it_says_which_program_keeps_the_content(kubo_store: KuboStore, kubo_bin
 
 def test_absent_content_is_reported_within_the_time_out(kubo: KuboDaemon) -> None:
     cid = str(file_cid(unique(100)))
-    with KuboStore(kubo.url, timeout=0.5) as store:
+    with KuboStore(kubo.url, timeout=1.5) as store:
         assert not store.has(cid)
         for ask in (lambda: store.get(cid, max_bytes=100), lambda: store.pin(cid), lambda: store.size(cid)):
             began = time.monotonic()
             with pytest.raises(BlockMissing, match=cid) as caught:
                 ask()
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 10
             assert kubo.url in caught.value.message
     with kubo.store() as store:
         began = time.monotonic()
         with pytest.raises(BlockMissing, match=cid):
-            store.get(cid, max_bytes=100, timeout=0.5)
-        assert time.monotonic() - began < 2
+            store.get(cid, max_bytes=100, timeout=1.5)
+        assert time.monotonic() - began < 10
 
 
 def test_a_file_that_lacks_a_leaf_names_it(kubo_store: KuboStore, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_file_that_lacks_a_leaf_names_it(kubo_store: KuboStore, tmp_path: Path
     rpc(kubo_store).call("/block/rm", leaf, max_bytes=10_000, seconds=10)
     assert not kubo_store.has(cid)
     with pytest.raises(BlockMissing, match=leaf):
-        kubo_store.get(cid, max_bytes=len(data), timeout=1)
+        kubo_store.get(cid, max_bytes=len(data), timeout=3)
 
 
 def test_content_is_unpinned_and_collected(kubo_binary: KuboBinary, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_proxy_of_the_user_is_not_for_the_daemon(kubo: KuboDaemon, monkeypatch
 
 
 def test_a_daemon_that_is_down_is_named_with_what_to_do() -> None:
-    with socket.socket() as taken:  # bound, not listening: nobody else can answer there
+    with socket.socket() as taken:  # bound and not listening: nobody can answer there
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         cid = str(file_cid(b""))
@@ -153,7 +153,7 @@ def test_a_daemon_that_is_down_is_named_with_what_to_do() -> None:
                 with pytest.raises(DaemonDown, match=url) as caught:
                     ask()
                 assert "pot up" in caught.value.hint
-                assert time.monotonic() - began < 5
+                assert time.monotonic() - began < 15
 
 
 def test_a_store_outlives_a_restart_of_its_daemon(kubo_binary: KuboBinary, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_content_comes_from_a_connected_peer(kubo: KuboDaemon, kubo_binary: Kubo
     with KuboDaemon(tmp_path, binary=kubo_binary) as other, other.store() as theirs, kubo.store() as ours:
         cid = theirs.add(data)
         with pytest.raises(BlockMissing):
-            ours.get(cid, max_bytes=len(data), timeout=0.5)
+            ours.get(cid, max_bytes=len(data), timeout=1.5)
         kubo.connect(other)
         assert not ours.has(cid)
         assert ours.get(cid, max_bytes=len(data)) == data
