@@ -236,7 +236,7 @@ def test_a_binary_that_does_not_work_is_a_clear_error(tmp_path: Path) -> None:
         tmp_path / "ipfs", '[ "$1" = init ] && mkdir "$IPFS_PATH" && echo "{}" > "$IPFS_PATH/config" || exec sleep 60'
     )
     daemon = KuboDaemon(tmp_path / "node", binary=KuboBinary(mute, "0.42.0"))
-    with pytest.raises(DaemonStartError, match="not ready within 0.2 s"):
+    with pytest.raises(DaemonStartError, match=r"not ready within 0\.2 s"):
         daemon.start(timeout=0.2)
     assert not daemon.running
 
