@@ -162,10 +162,12 @@ def test_text_has_the_contrast_that_wcag_asks_for() -> None:
             *((ink, f"{mood}-page") for mood in ("good", "bad") for ink in ("ink", mood)),
         ):
             assert _contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground)
+        for shape in ("ours", "reference", "accepted", "bad", "good", "warn"):
+            assert _contrast(colours[shape], colours["card"]) >= 3, shape
 
 
 def _contrast(one: str, other: str) -> float:
-    """Contrast ratio of two colours (WCAG 2.2, 1.4.3)."""
+    """Contrast ratio of two colours (WCAG 2.2, 1.4.3 and 1.4.11)."""
 
     def luminance(colour: str) -> float:
         channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
