@@ -27,7 +27,9 @@ def address(byte: int) -> str:
     return str(to_checksum_address(keccak(b"account" + bytes([byte]))[-20:]))
 
 
-def typed(name: str, contract: str, primary: str, fields: list[tuple[str, str]], message: dict[str, Any]) -> dict[str, Any]:
+def typed(
+    name: str, contract: str, primary: str, fields: list[tuple[str, str]], message: dict[str, Any]
+) -> dict[str, Any]:
     full = {
         "types": {
             "EIP712Domain": [
@@ -131,7 +133,9 @@ def main() -> None:
             "seal": "0x" + seal.hex(),
         },
         "genesis": {"taskId": 7, "spec": digest(11), "checkpoint": digest(12), "head": "0x" + genesis.hex()},
-        "quorum": [{"n": n, "maxFaulty": (n - 1) // 3, "quorum": -(-(n + (n - 1) // 3 + 1) // 2)} for n in range(4, 131)],
+        "quorum": [
+            {"n": n, "maxFaulty": (n - 1) // 3, "quorum": -(-(n + (n - 1) // 3 + 1) // 2)} for n in range(4, 131)
+        ],
         "merkle": [merkle(count) for count in (1, 2, 3, 5, 8, 13)],
     }
     path = Path(__file__).parent.parent / "tests" / "vectors" / "eip712.json"
@@ -172,8 +176,7 @@ def merkle(count: int) -> dict[str, Any]:
         "taskId": 7,
         "root": "0x" + root(nodes).hex(),
         "leaves": [
-            leaf
-            | {"leaf": "0x" + leaf["leaf"].hex(), "proof": ["0x" + node.hex() for node in proof(nodes, i)]}
+            leaf | {"leaf": "0x" + leaf["leaf"].hex(), "proof": ["0x" + node.hex() for node in proof(nodes, i)]}
             for i, leaf in enumerate(leaves)
         ],
     }

@@ -21,10 +21,11 @@ from pot_chain.protocol.seal import genesis_head
 
 @dataclass(frozen=True, slots=True)
 class CommitSeen:
-    """A miner's seal and the block that has it."""
+    """A miner's seal, and the block and transaction (0x-hex) that have it."""
 
     seal: Digest
     block: int
+    transaction: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,9 @@ class TaskHistory:
                     finalized_before=len(self.finals),
                 )
             case ev.GradientCommitted():
-                self.rounds[event.round].commits[event.miner] = CommitSeen(event.seal, event.block_number)
+                self.rounds[event.round].commits[event.miner] = CommitSeen(
+                    event.seal, event.block_number, event.transaction
+                )
             case ev.GradientRevealed():
                 self.rounds[event.round].reveals[event.miner] = Reveal(event.miner, event.cid_digest, event.salt)
             case ev.RoundFinalized():

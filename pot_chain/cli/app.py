@@ -10,7 +10,7 @@ import typer
 
 from ipfs.errors import IpfsError
 from pot_chain import __version__
-from pot_chain.cli import data, doctor, miner, network, task, validator, wallet
+from pot_chain.cli import data, demo, doctor, miner, network, task, validator, wallet
 from pot_chain.protocol.errors import PotError
 
 EXIT_INTERRUPTED = 130
@@ -27,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 network.add_to(app)
+demo.add_to(app)
 app.add_typer(task.app, name="task")
 app.add_typer(miner.app, name="miner")
 app.add_typer(validator.app, name="validator")

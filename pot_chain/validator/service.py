@@ -126,6 +126,7 @@ class ValidatorService:
             rounds = {t.task_id: max(t.rounds) for t in history.tasks.values() if t.rounds} if voted_before else {}
             self.guard.begin(rounds)
         self.mesh = WebsocketMesh(self.chain.domain, self.me, self.guard.sign_hello, self._on_frame)
+        self._meet_peers()
         self._http = await serve(self, config.host, config.port)
         await self.mesh.start()
         self._services = Services(
@@ -168,10 +169,7 @@ class ValidatorService:
 
     async def _update(self) -> None:
         history = self.chain.history
-        if history.epochs:
-            in_use = {max(history.epochs)} | {actor.slot.epoch for actor in self.actors.values()}
-            endpoints = {key: url for epoch in in_use for key, url in history.endpoints(epoch).items()}
-            self.mesh.set_peers(max(history.epochs), endpoints)
+        self._meet_peers()
         open_rounds = set()
         for task in history.tasks.values():
             current = task.current
@@ -188,6 +186,14 @@ class ValidatorService:
         for key in set(self.actors) - open_rounds:
             self._drop(key)
             self.guard.retire(*key)
+
+    def _meet_peers(self) -> None:
+        """Speak with the validators of the latest epoch and of every epoch that still has an open round."""
+        history = self.chain.history
+        if history.epochs:
+            in_use = {max(history.epochs)} | {actor.slot.epoch for actor in self.actors.values()}
+            endpoints = {key: url for epoch in in_use for key, url in history.endpoints(epoch).items()}
+            self.mesh.set_peers(max(history.epochs), endpoints)
 
     async def _open(self, task: TaskHistory, current: RoundHistory) -> bool:
         """Start an actor for the round; False if this validator cannot judge the task."""

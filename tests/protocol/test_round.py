@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import pytest
@@ -87,12 +88,10 @@ def honest(rejected: dict[str, str] | None = None, revealed: int = 5) -> tuple[R
     return ctx, collection, proposal
 
 
-def rebuilt(
-    proposal: Proposal, outcome: dict[str, Any] | None = None, record: dict[str, Any] | None = None
-) -> Proposal:
+def rebuilt(proposal: Proposal, outcome: dict[str, Any], record: dict[str, Any]) -> Proposal:
     """``proposal`` with changed fields, the outcome naming the changed record."""
-    changed = dataclasses.replace(proposal.record, **(record or {}))
-    fields = {"record": digest(changed.to_bytes())} | (outcome or {})
+    changed = dataclasses.replace(proposal.record, **record)
+    fields = {"record": digest(changed.to_bytes())} | outcome
     return Proposal(dataclasses.replace(proposal.outcome, **fields), changed)
 
 
@@ -191,7 +190,7 @@ def test_hostile_proposals_raise_only_protocol_errors(data: bytes) -> None:
 @given(st.data())
 def test_a_proposal_with_any_value_replaced_is_refused_or_unchanged(data: st.DataObject) -> None:
     ctx, collection, proposal = honest({MINERS[2]: "duplicate"})
-    value: Any = __import__("json").loads(proposal.to_bytes())
+    value: Any = json.loads(proposal.to_bytes())
     node, path = value, []
     while isinstance(node, dict | list) and node:
         key = data.draw(st.sampled_from(sorted(node) if isinstance(node, dict) else range(len(node))))

@@ -64,6 +64,6 @@ def test_bad_toml_names_the_line() -> None:
 
 def test_a_spec_without_a_budget_says_so_when_the_budget_is_needed() -> None:
     spec = TaskSpec.from_toml(TOML.replace('budget = "1.5eth"', ""))
-    with pytest.raises(InvalidSpec, match="rewards.budget is missing"):
+    with pytest.raises(InvalidSpec, match="budget is missing"):
         _ = spec.reward_rule
     assert spec.with_budget(10**18).reward_rule.per_round == 5 * 10**16

@@ -46,9 +46,10 @@ def test_bad_amounts_name_their_fault(bad: object, cause: str) -> None:
 def test_parsers_raise_only_protocol_errors(text: str) -> None:
     for parse in (parse_amount, parse_duration):
         try:
-            assert parse(text) >= 0
-        except ProtocolError as error:
-            assert error.message
+            value = parse(text)
+        except ProtocolError:
+            continue
+        assert value >= 0
 
 
 def test_durations() -> None:
