@@ -34,7 +34,7 @@ node_modules/.installed: package.json package-lock.json
 	@command -v npm >/dev/null || { echo "error: npm not found"; echo "hint: install Node.js 20 or later"; exit 1; }
 	@echo "==> setting up chain tools in node_modules (anvil, forge, solc, OpenZeppelin)"
 	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
-	@$(BIN)/python -m ipfs.daemon --find >/dev/null 2>&1 || { \
+	@$(BIN)/python -c 'import sys; from ipfs.kubo_binary import find_kubo; sys.exit(find_kubo() is None)' || { \
 	  echo "==> looking for a Kubo binary from npm (optional)"; \
 	  npm rebuild kubo --loglevel=silent >/dev/null 2>&1 || true; }
 	@touch $@
@@ -72,8 +72,8 @@ sim: setup ## Simulate the consensus in hostile worlds: make sim SEEDS=10000
 	@$(BIN)/python -m pot_chain.pbft.sim --seeds $(SEEDS)
 
 .PHONY: kubo
-kubo: $(VENV)/.installed ## Build the pinned Kubo from source (needs Go; cached outside the clone)
-	@$(BIN)/python scripts/kubo/build.py
+kubo: ## Build the pinned Kubo from source (needs Go; cached outside the clone)
+	@$(PYTHON) scripts/kubo/build.py
 
 .PHONY: clean
 clean: ## Remove everything that make made
