@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from pot_chain.chain.errors import CompileError
 from pot_chain.chain.project import Project, find_project
-from pot_chain.chain.solc import SOLC_COMMIT, SOLC_VERSION, compile_standard
+from pot_chain.chain.solc import PINNED, compile_standard
 
 LOCK_TIMEOUT_S: Final = 600.0
 KEPT_CACHES: Final = 4
@@ -140,7 +140,7 @@ def compile_contracts(project: Project | None = None) -> Artifacts:
 
 
 def _key(standard_json: dict[str, Any]) -> str:
-    identity = {"compiler": f"{SOLC_VERSION}+commit.{SOLC_COMMIT}", "input": standard_json}
+    identity = {"compiler": PINNED, "input": standard_json}
     return hashlib.sha256(json.dumps(identity, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -157,7 +157,7 @@ def _compile(project: Project, standard_json: dict[str, Any], key: str) -> Artif
             contracts[name] = Artifact(
                 name, source, unit["abi"], _code(name, evm["bytecode"]), _code(name, evm["deployedBytecode"])
             )
-    return Artifacts(key, f"{SOLC_VERSION}+commit.{SOLC_COMMIT}", contracts)
+    return Artifacts(key, PINNED, contracts)
 
 
 def _code(name: str, bytecode: dict[str, Any]) -> bytes:

@@ -72,8 +72,9 @@ class Flight:
         transaction: hash of that version, 0x-hex.
         hashes: of all versions (same nonce, rising fees), oldest first.
         since_block: a block that is older than all of them.
-        offered_at: when the node was last given a version (seconds of the monotonic clock).
-        offered_block: head at that time.
+        priced_at: when its fee was set (seconds of the monotonic clock).
+        priced_block: head at that time.
+        checked_at: when it was last asked whether the node has it (seconds of the monotonic clock).
     """
 
     call: Call
@@ -84,8 +85,9 @@ class Flight:
     transaction: str
     hashes: list[str]
     since_block: int
-    offered_at: float
-    offered_block: int
+    priced_at: float
+    priced_block: int
+    checked_at: float
 
 
 class Courier:
@@ -133,7 +135,8 @@ class Courier:
                     raise TransactionRefused(f"{call.function}: the node refused it: {refusal.text}") from refusal
                 self._nonces.claim(nonce)
                 logger.debug("sent %s as %s (nonce %d)", call.function, transaction, nonce)
-                return Flight(call, nonce, gas, fee, raw, transaction, [transaction], since, time.monotonic(), since)
+                now = time.monotonic()
+                return Flight(call, nonce, gas, fee, raw, transaction, [transaction], since, now, since, now)
         raise TransactionRefused(
             f"{MAX_NONCE_CLASHES} nonces of {self.address} in a row are taken by others",
             "does another program send with the same key?",
@@ -248,24 +251,25 @@ class Courier:
         return False
 
     def _keep_alive(self, flight: Flight, next_in_line: bool) -> str | None:
-        """Offer a transaction again that the node has lost, and replace one that blocks pass by; returns a refusal."""
-        age = time.monotonic() - flight.offered_at
-        if age < min(LOST_AFTER_S, self._policy.stuck_after):
+        """Replace a transaction that blocks pass by, offer one again that the node has lost; returns a refusal."""
+        now = time.monotonic()
+        if now - flight.checked_at < min(LOST_AFTER_S, self._policy.stuck_after):
             return None
+        flight.checked_at = now
         try:
-            if not self._knows(flight.transaction):
-                flight.offered_at = time.monotonic()
-                logger.warning("the node has lost %s (nonce %d); offering it again", flight.transaction, flight.nonce)
-                self._offer(flight.raw, flight.transaction)
-            elif next_in_line and age >= self._policy.stuck_after and self.head() > flight.offered_block:
+            stuck = next_in_line and now - flight.priced_at >= self._policy.stuck_after
+            if stuck and self.head() > flight.priced_block:
                 self._replace(flight)
+            elif not self._knows(flight.transaction):
+                self._offer(flight.raw, flight.transaction)
+                logger.warning("the node had lost %s (nonce %d): offered again", flight.transaction, flight.nonce)
         except (RpcError, FeeTooHigh) as refusal:
             return refusal.message  # it may be mined meanwhile, or the version before it kept: the next look decides
         return None
 
     def _replace(self, flight: Flight) -> None:
-        flight.offered_at = time.monotonic()
-        flight.offered_block = self.head()
+        flight.priced_at = time.monotonic()
+        flight.priced_block = self.head()
         cap = self._policy.fees.cap
         fee = flight.fee.replacement(self._policy.fees.current(self.web3), cap)
         if fee is None:

@@ -107,7 +107,7 @@ class EventFollower:
             raise CursorDamaged(f"the chain at {endpoint(self._web3)} has no block {from_block}", _ANEW)
         self._anchor = anchor
         self._blocks: deque[BlockRef] = deque([anchor] if from_block > 0 else [])
-        self._saved_block = self.block
+        self._saved_block = self._tip
         if path is not None:
             self._file = CursorFile(path, chain_id_of(self._web3), anchor, contracts.addresses)
             saved = self._file.load()
@@ -119,7 +119,11 @@ class EventFollower:
 
     @property
     def block(self) -> int:
-        """Last block that was read: all its events, and those before, were given out; at first ``from_block - 1``."""
+        """Last block up to which all events were given out; at first ``from_block - 1``."""
+        return self._tip if self._resume_at is None else self._tip - 1
+
+    @property
+    def _tip(self) -> int:
         return self._blocks[-1].number if self._blocks else self._from_block - 1
 
     def poll(self) -> list[Item]:
@@ -139,15 +143,15 @@ class EventFollower:
             return [reorg]
         items: list[Item] = []
         try:
-            while len(items) < _BATCH and (self.block < head.number or self._resume_at is not None):
-                before = self.block, self._resume_at, self._chunk
+            while len(items) < _BATCH and (self._tip < head.number or self._resume_at is not None):
+                before = self._tip, self._resume_at, self._chunk
                 items += self._advance(head)
-                if before == (self.block, self._resume_at, self._chunk):
+                if before == (self._tip, self._resume_at, self._chunk):
                     break  # the chain changed under our eyes: look again next time
         except (RpcDown, RpcError):
             if not items:
                 raise
-        if self._file is not None and not self._handed and self.block - self._saved_block >= self._window:
+        if self._file is not None and not self._handed and self._tip - self._saved_block >= self._window:
             self._save(Cursor(tuple(self._blocks)))  # quiet stretches need not be read again after a restart
         return items
 
@@ -275,7 +279,7 @@ class EventFollower:
             logs = [log for log in self._logs({"blockHash": tip.hash}) if log.log_index > index]
             self._resume_at = None
             return self._hand_out(logs, tip)
-        first = self.block + 1
+        first = self._tip + 1
         if head.number - first >= self._window:
             return self._read_range(first, min(first + self._chunk - 1, head.number - self._window))
         return self._read_block(first)

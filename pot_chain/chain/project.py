@@ -75,7 +75,7 @@ class Project:
         """
         sources = self._sources()
         own = [name for name in sources if PurePosixPath(name).is_relative_to(self.source)]
-        outputs = ["abi", "evm.bytecode.object", "evm.deployedBytecode.object"]
+        outputs = ["abi", "metadata", "evm.bytecode.object", "evm.deployedBytecode.object"]
         settings = {
             **self.settings,
             "remappings": list(self.remappings),

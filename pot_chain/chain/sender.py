@@ -6,6 +6,7 @@ the rest.
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -25,6 +26,7 @@ from pot_chain.protocol.addresses import Address
 
 TRANSACTION_GAS_LIMIT: Final = 2**24
 """Most gas that any transaction may use (EIP-7825)."""
+_GAS_SALT: Final = 1 << 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,10 @@ class TransactionSender:
             raise GasTooHigh(limit, TRANSACTION_GAS_LIMIT)
         if given is not None:
             return given
-        return min(int(limit * self.policy.gas_margin) + 1, TRANSACTION_GAS_LIMIT)
+        limit = min(int(limit * self.policy.gas_margin), TRANSACTION_GAS_LIMIT)
+        # two processes with one key that send the same call with the same nonce must not make the same transaction:
+        # each would take the other's for its own
+        return limit + secrets.randbelow(1 + min(_GAS_SALT, TRANSACTION_GAS_LIMIT - limit))
 
     def _estimate(self, call: Call) -> int:
         """Gas that ``call`` needs; the estimation executes it, so it is the simulation too."""

@@ -23,6 +23,7 @@ from pot_chain.chain.project import Project
 SOLC_VERSION: Final = "0.8.37"
 SOLC_COMMIT: Final = "f401782d"
 """Commit of that release; a compiler that says otherwise is not the pinned one."""
+PINNED: Final = f"{SOLC_VERSION}+commit.{SOLC_COMMIT}"
 
 INSTALL_TIMEOUT_S: Final = 30.0
 _VERSION_LINE: Final = re.compile(r"Version: (?P<version>[0-9.]+)\+commit\.(?P<commit>[0-9a-f]+)")
@@ -38,10 +39,23 @@ def compile_standard(project: Project, standard_json: dict[str, Any]) -> dict[st
     try:
         output: dict[str, Any] = solcx.compile_standard(standard_json, solc_binary=binary)
     except SolcError as error:
-        raise CompileError(f"the contracts do not compile:\n{error.message.strip()}") from error
-    except (OSError, json.JSONDecodeError) as error:
+        if error.error_dict:
+            raise CompileError(f"the contracts do not compile:\n{error.message.strip()}") from error
+        reason = (error.stderr_data or error.message).strip()
+        raise CompileError(f"the Solidity compiler {binary} does not work: {reason}", "run `make setup`") from error
+    except (OSError, subprocess.SubprocessError, json.JSONDecodeError) as error:
         raise CompileError(f"the Solidity compiler {binary} does not work: {error}", "run `make setup`") from error
+    _check_version(binary, output)
     return output
+
+
+def _check_version(binary: Path, output: dict[str, Any]) -> None:
+    """Refuse the output of a compiler that is not the pinned one; a separate ``--version`` would take half a second."""
+    for units in output.get("contracts", {}).values():
+        for unit in units.values():
+            version = json.loads(unit["metadata"])["compiler"]["version"] if unit.get("metadata") else PINNED
+            if version != PINNED:
+                raise CompileError(f"{binary} is Solidity {version}, not {PINNED}", "run `make setup`")
 
 
 def find_solc(project: Project) -> Path:
@@ -71,7 +85,7 @@ def _native(project: Project) -> Path | None:
         binary = Path(solcx.install.get_executable(SOLC_VERSION))
         if _is_pinned(binary):
             return binary
-        reason = f"{binary} is not {SOLC_VERSION}+commit.{SOLC_COMMIT}"
+        reason = f"{binary} is not {PINNED}"
     project.artifacts.mkdir(parents=True, exist_ok=True)
     note.write_text(reason + "\n", encoding="utf-8")
     return None
@@ -112,9 +126,4 @@ def _shim(project: Project) -> Path:
         raise CompileError("the Solidity compiler is not installed", "run `make setup`")
     if not os.access(project.solc, os.X_OK):
         raise CompileError(f"{project.solc} is missing or not executable", "restore it from the repository")
-    if not _is_pinned(project.solc):
-        raise CompileError(
-            f"{project.solc} is not Solidity {SOLC_VERSION}+commit.{SOLC_COMMIT}",
-            "run `make setup` to install the pinned one",
-        )
     return project.solc

@@ -1,10 +1,17 @@
-"""A real chain for the tests of the chain layer: one anvil for the session, a new account for each test."""
+"""Real chains for the tests of the chain layer: one anvil for the session, and one's own where a test bends it."""
 
 from __future__ import annotations
 
+import json
+import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 from eth_account import Account
@@ -14,15 +21,17 @@ from web3 import Web3
 from pot_chain.chain.anvil import AnvilConfig, AnvilProcess, fund
 from pot_chain.chain.compiler import Artifact, compile_contracts
 from pot_chain.chain.contract import Call, Contract
-from pot_chain.chain.fees import FeePolicy
 from pot_chain.chain.project import Project, find_project
 from pot_chain.chain.reverts import RevertDecoder
 from pot_chain.chain.sender import SenderPolicy, TransactionSender
 
 ETHER = 10**18
-FAST = SenderPolicy(fees=FeePolicy(), timeout=20.0, poll=0.01, max_poll=0.05)
+FAST = SenderPolicy(timeout=20.0, poll=0.01, max_poll=0.05)
 
-NewSender = Callable[..., TransactionSender]
+Answer = Any
+"""The answer's JSON, or a pair (HTTP status, text); None cuts the connection."""
+Rule = Callable[[str, Callable[[], Answer]], Answer]
+"""``rule(method, forward)``; ``forward()`` asks the node."""
 
 
 @pytest.fixture(scope="session")
@@ -38,15 +47,14 @@ def probe_artifact(probe_project: Project) -> Artifact:
 
 @pytest.fixture(scope="session")
 def shared_chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AnvilProcess]:
-    folder: Path = tmp_path_factory.mktemp("anvil")
-    with AnvilProcess.start(AnvilConfig(log=folder / "anvil.log")) as chain:
+    with AnvilProcess.start(AnvilConfig(log=tmp_path_factory.mktemp("anvil") / "anvil.log")) as chain:
         yield chain
 
 
 @pytest.fixture
 def own_chain(tmp_path: Path) -> Iterator[AnvilProcess]:
     """A chain that the test may bend: no other test sees it."""
-    with AnvilProcess.start(AnvilConfig(log=tmp_path / "anvil.log", state=tmp_path / "state.json")) as chain:
+    with AnvilProcess.start(AnvilConfig(log=tmp_path / "anvil.log")) as chain:
         yield chain
 
 
@@ -56,7 +64,9 @@ def web3(shared_chain: AnvilProcess) -> Web3:
 
 
 @pytest.fixture
-def new_sender() -> NewSender:
+def new_sender() -> Callable[..., TransactionSender]:
+    """``new_sender(web3, wei, policy)``: a sender with a fresh, funded account."""
+
     def make(web3: Web3, wei: int = 100 * ETHER, policy: SenderPolicy = FAST) -> TransactionSender:
         account: LocalAccount = Account.create()
         fund(web3, account.address, wei)
@@ -65,12 +75,100 @@ def new_sender() -> NewSender:
     return make
 
 
-def deploy_probe(sender: TransactionSender, artifact: Artifact) -> Contract:
-    mined = sender.send(Call(to=None, data=artifact.bytecode, function="Probe"))
-    assert mined.contract is not None
-    return Contract(sender.web3, mined.contract, artifact.abi, RevertDecoder([artifact.abi]))
+@pytest.fixture
+def new_probe(probe_artifact: Artifact) -> Callable[[TransactionSender], Contract]:
+    """``new_probe(sender)``: a fresh Probe contract."""
+
+    def deploy(sender: TransactionSender) -> Contract:
+        mined = sender.send(Call(to=None, data=probe_artifact.bytecode, function="Probe"))
+        assert mined.contract is not None
+        return Contract(sender.web3, mined.contract, probe_artifact.abi, RevertDecoder([probe_artifact.abi]))
+
+    return deploy
 
 
 @pytest.fixture
-def probe(web3: Web3, new_sender: NewSender, probe_artifact: Artifact) -> Contract:
-    return deploy_probe(new_sender(web3), probe_artifact)
+def probe(
+    web3: Web3, new_sender: Callable[..., TransactionSender], new_probe: Callable[[TransactionSender], Contract]
+) -> Contract:
+    return new_probe(new_sender(web3))
+
+
+class FaultyRpc:
+    """A JSON-RPC endpoint between a test and a real node that fails on demand, over real sockets.
+
+    Attributes:
+        rule: what to do with each request.
+        calls: number of requests by method.
+        url: its address.
+    """
+
+    def __init__(self, upstream: str) -> None:
+        self.rule: Rule = lambda method, forward: forward()
+        self.calls: Counter[str] = Counter()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            wbufsize = -1
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                parsed = json.loads(body)
+
+                def forward() -> Answer:
+                    with urlopen(Request(upstream, body, {"Content-Type": "application/json"}), timeout=10) as answer:
+                        return json.loads(answer.read())
+
+                method = parsed["method"] if isinstance(parsed, dict) else "batch"
+                outer.calls[method] += 1
+                answer = outer.rule(method, forward)
+                if answer is None:
+                    self.close_connection = True
+                    return
+                status, text = answer if isinstance(answer, tuple) else (200, json.dumps(answer))
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(text.encode())))
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, *_: object) -> None:
+                """Quiet."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def faulty_rpc() -> Iterator[Callable[[AnvilProcess], FaultyRpc]]:
+    """``faulty_rpc(chain)``: an endpoint of ``chain`` that fails on demand."""
+    opened: list[FaultyRpc] = []
+
+    def make(chain: AnvilProcess) -> FaultyRpc:
+        opened.append(FaultyRpc(chain.rpc_url))
+        return opened[-1]
+
+    yield make
+    for proxy in opened:
+        proxy.close()
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], object]], None]:
+    """``wait_until(condition)``: fails when it does not hold within 15 s."""
+
+    def wait(condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 15
+        while not condition():
+            assert time.monotonic() < deadline, "the condition was not met within 15 s"
+            time.sleep(0.01)
+
+    return wait
