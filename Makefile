@@ -33,7 +33,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 node_modules/.installed: package.json package-lock.json
 	@command -v npm >/dev/null || { echo "error: npm not found"; echo "hint: install Node.js 20 or later"; exit 1; }
 	@echo "==> setting up chain tools in node_modules (anvil, forge, solc, OpenZeppelin)"
-	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@# not `npm ci`: it refuses a lock without the optional packages of platforms that a registry does not carry
+	@npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error
 	@$(BIN)/python -c 'import sys; from ipfs.kubo_binary import find_kubo; sys.exit(find_kubo() is None)' || { \
 	  echo "==> looking for a Kubo binary from npm (optional)"; \
 	  npm rebuild kubo --loglevel=silent >/dev/null 2>&1 || true; }
