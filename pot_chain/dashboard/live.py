@@ -29,8 +29,8 @@ ROUNDS_AT_END: Final = 60
 _LINES_AROUND: Final = 11
 """Lines of a frame that are neither rounds nor events: frames, headings, totals, progress."""
 
-_NARROW: Final = 100
-"""Columns below which the table drops what the totals show too."""
+_NARROW: Final = 104
+"""Columns below which the table has one loss only."""
 
 _TOTALS_IN_TWO_COLUMNS: Final = 80
 """Columns from which the totals stand side by side."""
@@ -177,8 +177,6 @@ class LiveView:
         for heading in ("round", "view", *losses, "accuracy", "accepted"):
             table.add_column(heading, justify="right", no_wrap=True)
         table.add_column("rejected", ratio=1, no_wrap=not fold, overflow="fold" if fold else "ellipsis")
-        if not narrow:
-            table.add_column("paid", justify="right", no_wrap=True)
         table.add_column("time", justify="right", no_wrap=True)
         for row in self._progress.rows[-height:]:
             table.add_row(*self._cells(row, narrow), style="dim" if row.skipped else None)
@@ -186,9 +184,8 @@ class LiveView:
 
     def _cells(self, row: RoundRow, narrow: bool) -> list[Text]:
         if row.skipped:
-            skipped = [Text("skipped"), *([] if narrow else [Text(self._amount(0))])]
             blank = [Text("-")] * (4 if narrow else 5)
-            return [Text(str(row.number)), *blank, *skipped, Text(seconds_text(row.seconds))]
+            return [Text(str(row.number)), *blank, Text("skipped"), Text(seconds_text(row.seconds))]
         return [
             Text(str(row.number)),
             Text(str(row.view), style="yellow" if row.view else ""),
@@ -197,7 +194,6 @@ class LiveView:
             Text(percent_text(row.accuracy)),
             Text(str(len(row.accepted)), style="green"),
             Text(rejections_text(row, self._labels), style="red"),
-            *([] if narrow else [Text(self._amount(row.paid_wei))]),
             Text(seconds_text(row.seconds)),
         ]
 

@@ -17,7 +17,6 @@ from markupsafe import Markup
 from pot_chain.dashboard import figures, text
 from pot_chain.dashboard.findings import findings
 from pot_chain.dashboard.model import MinerTotal, RunReport, ValidatorTotal
-from pot_chain.protocol.units import format_amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "amount": format_amount,
+        "amount": text.rounded_amount,
         "bytes": text.bytes_text,
         "ether": text.ether_text,
         "number": text.number_text,

@@ -109,6 +109,13 @@ def ether_text(wei: int) -> str:
     return _with_decimals(format_amount(wei, "").strip(), _ETHER_DECIMALS)
 
 
+def rounded_amount(wei: int) -> str:
+    """``wei`` in ETH for a headline: exact with at most 6 decimals, else ``≈`` and rounded to them."""
+    unit = 10**12
+    rounded = (wei + unit // 2) // unit * unit
+    return format_amount(wei) if rounded == wei else f"≈ {format_amount(rounded)}"
+
+
 def _with_decimals(text: str, decimals: int) -> str:
     whole, _, fraction = text.partition(".")
     return f"{whole}.{fraction.ljust(decimals, '0')}" if decimals else whole

@@ -10,7 +10,7 @@ from pot_chain.dashboard import text
 from pot_chain.protocol.record import REASONS
 from pot_chain.protocol.units import parse_amount
 
-wei = st.integers(min_value=0, max_value=(1 << 128) - 1)
+wei = st.integers(min_value=0, max_value=(1 << 127) - 1)
 
 
 @given(wei)
@@ -29,6 +29,14 @@ def test_aligned_amounts_are_exact_and_line_up(amounts: list[int]) -> None:
 
 def test_amounts_that_need_no_decimals_have_none() -> None:
     assert text.aligned_amounts([10**18, 0]) == ["1", "0"]
+
+
+@given(wei)
+def test_a_rounded_amount_says_that_it_is_rounded(amount: int) -> None:
+    shown = text.rounded_amount(amount)
+    error = abs(parse_amount(shown.removeprefix("≈ ")) - amount)
+    assert error <= 5 * 10**11
+    assert shown.startswith("≈") == (error > 0)
 
 
 @given(st.sets(st.integers(-50, 50)))
