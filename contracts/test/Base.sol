@@ -75,6 +75,12 @@ interface Vm {
 /// @title Base
 /// @notice What every test contract needs: the cheat codes, assertions, bounded fuzz inputs.
 abstract contract Base {
+    /// @dev What an invariant test returns from `targetSelectors()`.
+    struct FuzzSelector {
+        address addr;
+        bytes4[] selectors;
+    }
+
     Vm internal constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
 
     /// @notice Prints in `forge test -vv`.

@@ -175,6 +175,12 @@ abstract contract Fixture is Base {
         return keccak256(abi.encode(block.chainid, address(pot), taskId, round, miner, cid, salt));
     }
 
+    /// @dev What the contract keeps of a seal.
+    function prefix(bytes32 seal) internal pure returns (bytes24) {
+        // forge-lint: disable-next-line(unsafe-typecast)
+        return bytes24(seal); // the cut is the point
+    }
+
     /// @dev An outcome of the open round that allocates `increase` more to the tree `root`.
     function outcomeOf(uint256 taskId, bytes32 root, uint128 increase)
         internal

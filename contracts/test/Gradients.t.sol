@@ -25,7 +25,7 @@ contract GradientsTest is Fixture {
         vm.expectEmit(address(pot));
         emit IProofOfTraining.GradientCommitted(_taskId, 0, _miner, seal);
         _commit(0, seal);
-        assertEq(pot.sealOf(_taskId, 0, _miner), bytes24(seal), "first 24 bytes of the seal");
+        assertEq(pot.sealOf(_taskId, 0, _miner), prefix(seal), "first 24 bytes of the seal");
     }
 
     function test_CommitGradient_OnTheLastSecond() public {
@@ -39,7 +39,7 @@ contract GradientsTest is Fixture {
         finalize(_taskId, 0, 0);
         assertEq(pot.sealOf(_taskId, 1, _miner), bytes24(0), "none in the new round");
         _commit(1, keccak256("seal 1"));
-        assertEq(pot.sealOf(_taskId, 1, _miner), bytes24(keccak256("seal 1")), "seal of round 1");
+        assertEq(pot.sealOf(_taskId, 1, _miner), prefix(keccak256("seal 1")), "seal of round 1");
         assertEq(pot.sealOf(_taskId, 0, _miner), bytes24(0), "the seal of round 0 was replaced");
     }
 
@@ -130,9 +130,9 @@ contract GradientsTest is Fixture {
     }
 
     function testFuzz_CommitGradient_KeepsThePrefix(bytes32 seal) public {
-        vm.assume(bytes24(seal) != 0);
+        vm.assume(prefix(seal) != 0);
         _commit(0, seal);
-        assertEq(pot.sealOf(_taskId, 0, _miner), bytes24(seal), "seal");
+        assertEq(pot.sealOf(_taskId, 0, _miner), prefix(seal), "seal");
         assertTrue(pot.isMember(_taskId, 0, _miner), "the membership is untouched");
         assertTrue(pot.isMember(_taskId, 1, _miner), "the membership is untouched");
     }
@@ -234,7 +234,7 @@ contract GradientsTest is Fixture {
         bytes32 seal = sealFor(_taskId, 0, _miner, CID, SALT);
         _commit(0, seal);
         bytes32 other = sealFor(_taskId, 0, _miner, CID, keccak256("another salt"));
-        vm.expectRevert(abi.encodeWithSelector(IProofOfTraining.SealMismatch.selector, bytes24(seal), bytes24(other)));
+        vm.expectRevert(abi.encodeWithSelector(IProofOfTraining.SealMismatch.selector, prefix(seal), prefix(other)));
         _reveal(0, CID, keccak256("another salt"));
     }
 

@@ -157,7 +157,7 @@ contract HostileTokensTest is Fixture {
         bytes memory again = abi.encodeCall(pot.claim, (taskId, address(receiver), cumulative, noProof()));
         receiver.setCallback(address(pot), again);
         pot.claim(taskId, address(receiver), cumulative, noProof());
-        _assertReentryRefused(receiver.called(), receiver.result());
+        _assertReentryRefused(receiver.called(), receiver.succeeded(), receiver.result());
         assertEq(address(receiver).balance, REWARD, "once");
     }
 
@@ -168,7 +168,7 @@ contract HostileTokensTest is Fixture {
         contractOwner.execute(address(pot), 0, abi.encodeCall(pot.cancelTask, (taskId)));
         contractOwner.setCallback(address(pot), abi.encodeCall(pot.refund, (taskId)));
         pot.refund(taskId);
-        _assertReentryRefused(contractOwner.called(), contractOwner.result());
+        _assertReentryRefused(contractOwner.called(), contractOwner.succeeded(), contractOwner.result());
         assertEq(address(contractOwner).balance, BUDGET, "once");
         assertEq(address(pot).balance, BUDGET, "the other escrow");
     }
@@ -182,7 +182,7 @@ contract HostileTokensTest is Fixture {
         pot.cancelTask(cancelled);
         receiver.setCallback(address(pot), abi.encodeCall(pot.refund, (cancelled)));
         pot.claim(taskId, address(receiver), cumulative, noProof());
-        _assertReentryRefused(receiver.called(), receiver.result());
+        _assertReentryRefused(receiver.called(), receiver.succeeded(), receiver.result());
     }
 
     function test_Claim_ReentrantTokenPaysOnce() public {
@@ -191,7 +191,7 @@ contract HostileTokensTest is Fixture {
         bytes memory again = abi.encodeCall(pot.claim, (taskId, ALICE, cumulative, noProof()));
         callback.setCallback(address(pot), again);
         pot.claim(taskId, ALICE, cumulative, noProof());
-        _assertReentryRefused(callback.entered(), callback.result());
+        _assertReentryRefused(callback.entered(), callback.succeeded(), callback.result());
         assertEq(callback.balanceOf(ALICE), REWARD, "once");
     }
 
@@ -204,7 +204,7 @@ contract HostileTokensTest is Fixture {
         callback.setCallback(address(pot), abi.encodeCall(pot.refund, (taskId)));
         uint256 before = callback.balanceOf(owner);
         pot.refund(taskId);
-        _assertReentryRefused(callback.entered(), callback.result());
+        _assertReentryRefused(callback.entered(), callback.succeeded(), callback.result());
         assertEq(callback.balanceOf(owner) - before, BUDGET, "once");
     }
 
@@ -215,7 +215,7 @@ contract HostileTokensTest is Fixture {
         IProofOfTraining.TaskParams memory params = _paramsFor(address(callback));
         callback.setCallback(address(pot), abi.encodeCall(pot.createTask, (params)));
         createTask(params);
-        _assertReentryRefused(callback.entered(), callback.result());
+        _assertReentryRefused(callback.entered(), callback.succeeded(), callback.result());
         assertEq(pot.taskCount(), 1, "one task");
     }
 
@@ -272,8 +272,9 @@ contract HostileTokensTest is Fixture {
         assertEq(pot.taskCount(), 0, "no task");
     }
 
-    function _assertReentryRefused(bool attempted, bytes memory result) private pure {
+    function _assertReentryRefused(bool attempted, bool succeeded, bytes memory result) private pure {
         assertTrue(attempted, "it called back");
+        assertFalse(succeeded, "without success");
         assertEq(keccak256(result), keccak256(REENTERED), "and was refused by the guard");
     }
 }

@@ -10,13 +10,14 @@ contract HostileReceiver {
 
     bool public refusing;
     bool public called;
+    bool public succeeded;
     bytes public result;
 
     receive() external payable {
         if (refusing) revert Refused();
         if (_target == address(0)) return;
         called = true;
-        (, result) = _target.call(_data);
+        (succeeded, result) = _target.call(_data);
     }
 
     function setRefusing(bool refusing_) external {

@@ -94,6 +94,7 @@ contract CallbackToken is TestToken {
     bytes private _data;
 
     bool public entered;
+    bool public succeeded;
     bytes public result;
 
     function setCallback(address target, bytes calldata data) external {
@@ -105,6 +106,6 @@ contract CallbackToken is TestToken {
         super._update(from, to, value);
         if (_target == address(0) || entered) return;
         entered = true;
-        (, result) = _target.call(_data);
+        (succeeded, result) = _target.call(_data);
     }
 }
