@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-MINIMUM_TESTS = 50
+MINIMUM_TESTS = 275
 
 
 def main() -> int:
