@@ -193,10 +193,14 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """A message of ``sender`` was not used, and why (for logs and metrics). Late and repeated messages are normal."""
+    """A message of ``sender`` was not used; late and repeated ones are normal.
+
+    ``reason`` is one of a few fixed texts, fit for a metric's label; ``detail`` is for the log.
+    """
 
     sender: int
     reason: str
+    detail: str = ""
 
 
 Effect: TypeAlias = (

@@ -89,7 +89,7 @@ class Replica:
         self._accepted = False
         self._new_view: NewView | None = None
         self._requested = (-1, Rank.COMMIT)
-        self._tallies = {phase: Tally(self._quorum, config.verify) for phase in (Phase.PREPARE, Phase.COMMIT)}
+        self._tallies = self._empty_tallies()
         self._view_changes: dict[int, ViewChangeRequest] = {}
         self._own: dict[Rank, OwnMessage] = {}
         self._payloads: dict[Digest, bytes] = {}
@@ -273,7 +273,7 @@ class Replica:
         if ok:
             self._accept(digest)
         else:
-            self._reject(self.primary(self.view), f"proposal is invalid: {reason}")
+            self._emit(Reject(self.primary(self.view), "proposal is invalid", reason))
             self._change_view(self.view + 1)
 
     def _accept(self, digest: Digest) -> None:
@@ -346,7 +346,7 @@ class Replica:
     def _decide(self, decided: Decided) -> None:
         self.decided = decided
         self._timer_view = None
-        self._tallies = {phase: Tally(self._quorum, self.config.verify) for phase in self._tallies}
+        self._tallies = self._empty_tallies()
         self._view_changes = {}
         for timer in Timer:
             self._emit(CancelTimer(timer))
@@ -446,7 +446,7 @@ class Replica:
         """4.4: a backup checks the choice: Q distinct signed view changes and the highest certificate they claim."""
         changes = new_view.view_changes
         if len(changes) != self._quorum:
-            return f"new-view with {len(changes)} view changes where {self._quorum} are needed"
+            return "new-view without exactly a quorum of view changes"
         signers = [change.signer for change in changes]
         if signers != sorted(set(signers)) or not 0 <= signers[0] <= signers[-1] < self.config.size:
             return "new-view whose signers are not strictly increasing validators"
@@ -562,6 +562,9 @@ class Replica:
         self._emit(Broadcast(Status(self.config.slot, self.view)))
 
     # Helpers
+
+    def _empty_tallies(self) -> dict[Phase, Tally]:
+        return {phase: Tally(self._quorum, self.config.verify) for phase in (Phase.PREPARE, Phase.COMMIT)}
 
     def _certificate(self, vote: Vote) -> Certificate | None:
         certificate, forged = self._tallies[vote.phase].certificate(vote)

@@ -39,72 +39,75 @@ def vote(adversary: Adversary, known: Knowledge, view: int, digest: Digest, rece
         for phase in (Phase.PREPARE, Phase.COMMIT):
             ballot = adversary.sign(liar, Vote(phase, known.slot, view, digest))
             for receiver in receivers:
-                adversary.send(liar, receiver, Ballot(ballot))
+                adversary.send(liar, receiver, Ballot(ballot), again=True)
                 if adversary.rng.random() < 0.3:
                     for alias in (ballot.signer + size, ballot.signer + 2 * size):
                         adversary.send(liar, receiver, Ballot(replace(ballot, signer=alias)))
 
 
-def equivocate(adversary: Adversary, known: Knowledge, node: int, view: int, payload: bytes) -> None:
-    """Two proposals of one view, each for a part of the others, and votes for both."""
+def equivocate(adversary: Adversary, known: Knowledge, node: int, view: int, payload: bytes) -> bool:
+    """Two proposals of one view, each for a part of the others, and votes for both. False if it cannot be done."""
     justification = _honest_new_view(adversary, known, view) if view else None
     if view and justification is None:
-        return
+        return False
     other = payload + b"-other"
-    for receiver in adversary.honest(known.slot):
-        for side, text in enumerate((payload, other)):
-            if adversary.rng.random() < (0.75 if receiver % 2 == side else 0.25):
-                digest = _digest(text)
-                known.payloads[digest] = text
-                proposal = adversary.sign(node, Vote(Phase.PROPOSE, known.slot, view, digest))
-                adversary.send(node, receiver, Proposal(proposal, text, justification))
-                vote(adversary, known, view, digest, [receiver])
+    sides = (payload, other)
+    for position, receiver in enumerate(adversary.honest(known.slot)):
+        careless = adversary.rng.random() < 0.1
+        for text in sides if careless else (sides[(position + (adversary.rng.random() < 0.2)) % 2],):
+            digest = _digest(text)
+            known.payloads[digest] = text
+            proposal = adversary.sign(node, Vote(Phase.PROPOSE, known.slot, view, digest))
+            adversary.send(node, receiver, Proposal(proposal, text, justification), again=True)
+            vote(adversary, known, view, digest, [receiver])
+    return True
 
 
-def low_new_view(adversary: Adversary, known: Knowledge, view: int) -> None:
-    """As primary of ``view``: a new-view that hides the highest prepared certificate, by every trick there is."""
+def low_new_view(adversary: Adversary, known: Knowledge, view: int) -> bool:
+    """As primary of ``view``: a new-view that hides the highest prepared certificate, by one of five tricks.
+
+    One attempt a view: the first proposal that an honest validator sees through ends the view for it. False if it
+    cannot be done yet.
+    """
     node = known.members[(known.slot.round + view) % len(known.members)]
     if node not in adversary.signers:
-        return
+        return False
     rng, quorum = adversary.rng, adversary.quorum(known.slot)
     changes = {signer: request.change for signer, request in known.view_changes.get(view, {}).items()}
     for liar in adversary.liars(known.slot):
         change = adversary.sign_change(liar, ViewChange(known.slot, view))
         changes[change.signer] = change
+    trick = (known.slot.round + view + adversary.bias) % 5
     ordered = sorted(changes.values(), key=lambda change: (change.statement.prepared, change.statement.prepared_view))
-    trick = rng.randrange(5)
     if trick == 1:  # strip the claims
         ordered = [replace(change, statement=ViewChange(known.slot, view)) for change in ordered]
-    if trick == 2:  # pad with repeated signers
+    elif trick == 2:  # pad with repeated signers
         ordered = (ordered * quorum)[:quorum]
+    elif trick == 4:  # all claims there are
+        ordered.reverse()
     if len(ordered) < quorum:
-        return
+        return False
     chosen = tuple(sorted(ordered[:quorum], key=lambda change: change.signer))
     certificates = known.prepared(quorum)
     certificate: Certificate | None = None
     text = application.payload(known.slot, f"low.{view}.{rng.randrange(2)}")
-    claims = [change.statement for change in chosen if change.statement.prepared]
+    highest = max((change.statement.prepared_view for change in chosen if change.statement.prepared), default=None)
+    fitting = [held for held in certificates if held.view == highest]
     if trick == 3 and certificates:  # the lowest certificate there is
         certificate, text = certificates[0].certificate, certificates[0].payload
-    elif trick == 4 and claims and certificates:  # the highest certificate, and another payload
-        certificate = certificates[-1].certificate
-    elif claims and trick == 0:  # what these view changes really call for
-        highest = max(claims, key=lambda claim: claim.prepared_view)
-        fitting = [held for held in certificates if held.digest == highest.prepared_digest]
-        if fitting:
-            certificate, text = fitting[-1].certificate, fitting[-1].payload
+    elif trick == 4 and fitting:  # the highest certificate, and another payload
+        certificate = fitting[0].certificate
+    elif trick == 0 and fitting:  # what these view changes really call for, which may be less than others would
+        certificate, text = fitting[0].certificate, fitting[0].payload
     known.payloads[_digest(text)] = text
     proposal = Proposal(
         adversary.sign(node, Vote(Phase.PROPOSE, known.slot, view, _digest(text))), text, NewView(chosen, certificate)
     )
-    receivers = [receiver for receiver in adversary.honest(known.slot) if rng.random() < 0.8]
+    receivers = [receiver for receiver in adversary.honest(known.slot) if rng.random() < 0.9]
     for receiver in receivers:
-        adversary.send(node, receiver, proposal)
+        adversary.send(node, receiver, proposal, again=True)
     vote(adversary, known, view, _digest(text), receivers)
-
-
-def _low_new_view_somewhere(adversary: Adversary, known: Knowledge) -> None:
-    low_new_view(adversary, known, adversary.rng.randint(1, known.highest_view + 1))
+    return True
 
 
 def view_changes(adversary: Adversary, known: Knowledge) -> None:
@@ -278,7 +281,6 @@ def _digest(text: bytes) -> Digest:
 ON_TICK: dict[Attack, Callable[[Adversary, Knowledge], None]] = {
     Attack.VIEW_CHANGES: view_changes,
     Attack.FORGED_CERTIFICATES: forged_certificates,
-    Attack.LOW_NEW_VIEW: _low_new_view_somewhere,
     Attack.REPLAY: replay,
     Attack.INVALID: invalid,
     Attack.FLOOD: flood,

@@ -28,8 +28,11 @@ from pot_chain.protocol.votes import Slot, ViewChange, Vote
 if TYPE_CHECKING:
     from pot_chain.pbft.sim.world import World
 
-ACTIVE_SECONDS = 120.0
-"""Attacks on a slot stop after this time, so that a world with nothing else to do ends."""
+ACTIVE_SECONDS = 100.0
+"""Attacks go on for this long after stabilisation."""
+
+
+REPEATED_MESSAGES = 100
 
 
 class Adversary:
@@ -53,7 +56,10 @@ class Adversary:
             if Attack.SILENCE in self.attacks and rng.random() < 0.5
         }
         self._dead = frozenset(node for node in self.nodes if rng.random() < 0.15)
+        self.bias = rng.randrange(5)
         self._voted: set[tuple[Slot, int, Digest]] = set()
+        self._two_faced: set[tuple[int, Slot, int]] = set()
+        self._repeated: list[tuple[int, int, Message | bytes]] = []
 
     def begin(self) -> None:
         if self.nodes:
@@ -91,9 +97,11 @@ class Adversary:
         self._world.monitor.register(node, statement)
         return self._world.keys.signer(node).sign(statement)
 
-    def send(self, node: int, to: int, message: Message | bytes) -> None:
-        """Send as Byzantine validator ``node``."""
+    def send(self, node: int, to: int, message: Message | bytes, *, again: bool = False) -> None:
+        """Send as Byzantine validator ``node``; ``again``: repeat it later, as an honest validator does."""
         self._world.network.send(node, to, message, hostile=True)
+        if again and len(self._repeated) < REPEATED_MESSAGES:
+            self._repeated.append((node, to, message))
 
     # What happens
 
@@ -101,6 +109,10 @@ class Adversary:
         if not self.nodes or slot in self.slots:
             return
         self.slots[slot] = Knowledge(slot, self.members(slot))
+        self._repeated.clear()
+        self.clock.after(self.rng.uniform(0, 2.0), self._start_puppets, slot)
+
+    def _start_puppets(self, slot: Slot) -> None:
         everybody = frozenset(self.members(slot))
         for node in self.liars(slot):
             if node in self._dead:
@@ -126,11 +138,16 @@ class Adversary:
         if not self.nodes or message.slot not in self.slots:
             return
         known = self.slots[message.slot]
-        news = known.learn(message)
+        news = known.witness(message)
         if news is not None and Attack.VOTE_ALL in self.attacks:
             self._vote_for(known, news)
         if isinstance(message, ViewChangeRequest) and Attack.LOW_NEW_VIEW in self.attacks:
-            attacks.low_new_view(self, known, message.change.statement.view)
+            self._lead_astray(known, message.change.statement.view)
+
+    def _lead_astray(self, known: Knowledge, view: int) -> None:
+        leader = known.members[(known.slot.round + view) % len(known.members)]
+        if (leader, known.slot, view) not in self._two_faced and attacks.low_new_view(self, known, view):
+            self._two_faced.add((leader, known.slot, view))
 
     def _vote_for(self, known: Knowledge, news: Vote) -> None:
         key = (known.slot, news.view, news.digest)
@@ -144,8 +161,10 @@ class Adversary:
         """Now and then, try something on the open slot."""
         self.clock.after(self.rng.uniform(0.1, 1.0), self._tick)
         slot = max(self.slots, default=None)
-        if slot is None or not self.liars(slot) or self.clock.now > ACTIVE_SECONDS:
+        if slot is None or not self.liars(slot) or self.clock.now > self._world.scenario.stable_at + ACTIVE_SECONDS:
             return
+        for node, to, message in self.rng.sample(self._repeated, min(6, len(self._repeated))):
+            self.send(node, to, message)
         for attack in sorted(self.attacks, key=lambda attack: attack.name):
             action = attacks.ON_TICK.get(attack)
             if action is not None and self.rng.random() < 0.4:
@@ -157,12 +176,20 @@ class Adversary:
         known = self.slots.get(message.slot)
         if known is not None:
             known.learn(message)
+        if isinstance(message, Proposal | Ballot):
+            vote = message.vote.statement
+            if (node, vote.slot, vote.view) in self._two_faced:
+                return  # the lie speaks for itself
         if (node, to, type(message)) not in self._silent:
             self.send(node, to, message)
 
     def puppet_proposal(self, node: int, slot: Slot, view: int, copy: int) -> bytes:
         valid = not (Attack.INVALID in self.attacks and self.rng.random() < 0.5)
         payload = application.payload(slot, f"{node}.{view}.twin{copy}", valid=valid)
-        if Attack.EQUIVOCATE in self.attacks and slot in self.slots:
-            attacks.equivocate(self, self.slots[slot], node, view, payload)
+        if (
+            Attack.EQUIVOCATE in self.attacks
+            and slot in self.slots
+            and attacks.equivocate(self, self.slots[slot], node, view, payload)
+        ):
+            self._two_faced.add((node, slot, view))
         return payload

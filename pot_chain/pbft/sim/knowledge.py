@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pot_chain.pbft.certificate import Certificate
-from pot_chain.pbft.messages import Ballot, Decided, Message, Prepared, Proposal, ViewChangeRequest
+from pot_chain.pbft.messages import Ballot, Decided, Message, Prepared, Proposal, ViewChangeRequest, signed
 from pot_chain.protocol.addresses import Digest
 from pot_chain.protocol.votes import Phase, Slot, Vote
 
@@ -23,6 +23,12 @@ class Knowledge:
     messages: list[Message] = field(default_factory=list)
     highest_view: int = 0
 
+    def witness(self, message: Message) -> Vote | None:
+        """``learn`` something honest; only that tells how high the views really are."""
+        if isinstance(message, Proposal | Ballot | ViewChangeRequest):
+            self.highest_view = max(self.highest_view, signed(message).statement.view)
+        return self.learn(message)
+
     def learn(self, message: Message) -> Vote | None:
         """Take ``message`` in; a PROPOSE, PREPARE or COMMIT for something new is returned."""
         if len(self.messages) < 400:
@@ -30,14 +36,12 @@ class Knowledge:
         match message:
             case Proposal(vote, payload, _):
                 self.payloads[vote.statement.digest] = payload
-                self.highest_view = max(self.highest_view, vote.statement.view)
                 return vote.statement
             case Ballot(vote):
                 known = self.votes.setdefault(vote.statement, {})
                 known[vote.signer] = vote.signature
                 return vote.statement if len(known) == 1 else None
             case ViewChangeRequest(change, prepared):
-                self.highest_view = max(self.highest_view, change.statement.view)
                 self.view_changes.setdefault(change.statement.view, {})[change.signer] = message
                 if prepared is not None:
                     self.payloads[prepared.digest] = prepared.payload

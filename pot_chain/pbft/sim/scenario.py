@@ -46,6 +46,16 @@ class Crash(Enum):
     DISK_LOST = "with the loss of its log"
 
 
+class Kind(Enum):
+    """Kinds of messages, as far as a scenario tells them apart."""
+
+    PROPOSE = "PROPOSE"
+    PREPARE = "PREPARE"
+    COMMIT = "COMMIT"
+    VIEW_CHANGE = "VIEW-CHANGE"
+    OTHER = "other"
+
+
 @dataclass(frozen=True, slots=True)
 class Partition:
     """From ``start`` to ``end`` messages over ``cut`` links (sender, receiver) are lost."""
@@ -84,6 +94,9 @@ class Scenario:
         epochs: validator ids of each epoch (epoch numbers count from 1), ascending.
         slots: epoch number of each consecutive round.
         stable_at: time from which the network is calm and everybody is up.
+        deaf: (receiver, kind of message) pairs that get lost until the world is stable, to split what validators know.
+        ambush: until the world is stable only this validator hears COMMITs, and once it has decided nobody hears it:
+            the worst that a network can do to agreement.
         clock_rates: factor on each validator's timers.
         timer_jumps: share of timers that fire at once, as after a jump of the clock.
         chain_leads: a round is final as soon as anybody has decided it; else only when all honest validators have.
@@ -107,6 +120,8 @@ class Scenario:
     partitions: tuple[Partition, ...]
     outages: tuple[Outage, ...]
     pauses: tuple[Pause, ...]
+    deaf: frozenset[tuple[int, Kind]]
+    ambush: int | None
     clock_rates: tuple[float, ...]
     timer_jumps: float
     signing_delay: float
@@ -128,6 +143,7 @@ class Scenario:
             f"Byzantine {sorted(self.byzantine)} ({attacks}), stable at {self.stable_at:.1f}s, loss {self.loss:.0%}, "
             f"duplication {self.duplication:.0%}, delay {self.delay:.2f}s{' exp' if self.exponential else ''}, "
             f"{len(self.partitions)} partitions, crashes: {outages}, "
+            f"{'no ambush' if self.ambush is None else f'ambush of {self.ambush}'}, {len(self.deaf)} deaf ears, "
             f"{len(self.pauses)} pauses, {len(self.reorgs)} reorgs, "
             f"{'chain leads' if self.chain_leads else 'chain waits'}, {'wire' if self.wire else 'values'}, "
             f"{'secp256k1' if self.real_signatures else 'fast test'} signatures"
@@ -149,10 +165,15 @@ def draw(seed: int, *, sizes: tuple[int, ...] = SIZES, liars: int | None = None)
     epochs = (tuple(range(size)), tuple(range(1, pool))) if rotating else (tuple(range(size)),)
     rounds = rng.choice((1, 1, 2, 3))
     slots = tuple(1 if not rotating or number < rounds / 2 else 2 for number in range(rounds))
-    count = liars if liars is not None else rng.choice((*range(faulty + 1), faulty, faulty))
-    byzantine = frozenset(rng.sample(range(1, size) if rotating else range(size), min(count, size - 1)))
-    stable_at = rng.choice((0.0, rng.uniform(1, 8), rng.uniform(5, 25)))
+    split = rng.random() < 0.3  # a world in which one validator decides alone and a liar leads the next view
+    lowest = 1 if split else 0
+    count = liars if liars is not None else rng.choice((*range(lowest, faulty + 1), faulty, faulty))
+    byzantine = _liars(rng, pool, min(count, size - 1), 1 if split else rng.choice((rng.randrange(pool), 0, 1, 2)))
     honest = [node for node in range(pool) if node not in byzantine]
+    stable_at = rng.choice((0.0, rng.uniform(2, 10), rng.uniform(8, 40), rng.uniform(8, 40), rng.uniform(30, 100)))
+    if split:
+        stable_at = rng.uniform(8, 40)
+    calm = split or not stable_at
     return Scenario(
         seed=seed,
         size=size,
@@ -160,23 +181,40 @@ def draw(seed: int, *, sizes: tuple[int, ...] = SIZES, liars: int | None = None)
         epochs=epochs,
         slots=slots,
         byzantine=byzantine,
-        attacks=frozenset(attack for attack in Attack if rng.random() < 0.4) if byzantine else frozenset(),
+        attacks=_attacks(rng, split) if byzantine else frozenset(),
         stable_at=stable_at,
-        loss=_some(rng, 0.3),
+        loss=_some(rng, 0.05 if split else 0.3),
         duplication=_some(rng, 0.5),
         delay=rng.choice((0.03, 0.3, 0.3, 1.0, 2.0)),
         exponential=rng.random() < 0.5,
-        partitions=_partitions(rng, pool, stable_at),
+        partitions=() if calm else _partitions(rng, pool, stable_at),
         outages=_outages(rng, honest, stable_at, faulty - len(byzantine)),
-        pauses=_pauses(rng, honest, stable_at),
+        pauses=() if calm else _pauses(rng, honest, stable_at),
         clock_rates=tuple(rng.uniform(0.8, 1.2) if rng.random() < 0.5 else 1.0 for _ in range(pool)),
         timer_jumps=_some(rng, 0.1),
         signing_delay=_some(rng, 0.05),
-        chain_leads=rng.random() < 0.5,
+        deaf=_deaf(rng, pool) if not calm and rng.random() < 0.3 else frozenset(),
+        ambush=rng.choice(honest) if stable_at and (split or rng.random() < 0.3) else None,
+        chain_leads=not split and rng.random() < 0.3,
         reorgs=_reorgs(rng, stable_at, len(epochs)),
         wire=rng.random() < 0.15,
         real_signatures=rng.random() < 0.01,
     )
+
+
+def _liars(rng: Random, pool: int, count: int, first: int) -> frozenset[int]:
+    """``count`` validators with ``first`` among them: it often leads an early view, where lies tell most."""
+    if not count:
+        return frozenset()
+    others = [node for node in range(pool) if node != first]
+    return frozenset({first, *rng.sample(others, count - 1)})
+
+
+def _attacks(rng: Random, split: bool) -> frozenset[Attack]:
+    if not split:
+        return frozenset(attack for attack in Attack if rng.random() < 0.5)
+    leading = rng.choice((Attack.LOW_NEW_VIEW, Attack.LOW_NEW_VIEW, Attack.EQUIVOCATE))
+    return frozenset({leading, *(attack for attack in Attack if rng.random() < 0.2)})
 
 
 def _some(rng: Random, most: float) -> float:
@@ -185,7 +223,7 @@ def _some(rng: Random, most: float) -> float:
 
 def _partitions(rng: Random, pool: int, stable_at: float) -> tuple[Partition, ...]:
     partitions = []
-    for _ in range(rng.choice((0, 0, 1, 2, 3)) if stable_at else 0):
+    for _ in range(rng.choice((0, 0, 1, 2, 3))):
         start = rng.uniform(0, stable_at)
         match rng.randrange(3):
             case 0:  # isolate one
@@ -200,6 +238,11 @@ def _partitions(rng: Random, pool: int, stable_at: float) -> tuple[Partition, ..
         )
         partitions.append(Partition(start, min(stable_at, start + rng.uniform(0.5, 10)), cut))
     return tuple(partitions)
+
+
+def _deaf(rng: Random, pool: int) -> frozenset[tuple[int, Kind]]:
+    share = rng.choice((0.2, 0.5, 0.8))
+    return frozenset((node, kind) for node in range(pool) for kind in Kind if rng.random() < share)
 
 
 def _outages(rng: Random, honest: list[int], stable_at: float, spare_faults: int) -> tuple[Outage, ...]:
@@ -220,7 +263,7 @@ def _outages(rng: Random, honest: list[int], stable_at: float, spare_faults: int
 
 def _pauses(rng: Random, honest: list[int], stable_at: float) -> tuple[Pause, ...]:
     pauses = []
-    for _ in range(rng.choice((0, 0, 0, 1, 3)) if stable_at else 0):
+    for _ in range(rng.choice((0, 0, 0, 1, 3))):
         at = rng.uniform(0, stable_at)
         pauses.append(Pause(at, rng.choice(honest), rng.uniform(0, stable_at - at)))
     return tuple(pauses)

@@ -39,7 +39,7 @@ from pot_chain.pbft.sim import application
 from pot_chain.pbft.sim.scenario import TIMEOUTS, VALIDATION_DELAY, Crash, Outage
 from pot_chain.pbft.sim.storage import MemoryStorage, PowerFailure
 from pot_chain.pbft.wire import encode
-from pot_chain.protocol.votes import Slot
+from pot_chain.protocol.votes import Slot, ViewChange
 
 if TYPE_CHECKING:
     from pot_chain.pbft.sim.world import World
@@ -99,10 +99,13 @@ class Validator:
         self.up = True
         self._seen_chain = 0
         self._signing_until = 0.0
+        found = len(self.storage.content)
         self.guard = self._open()
+        if len(self.storage.content) < found:
+            self.world.count("torn log cut")
         if self.guard.fresh:
             self.guard.begin({self.world.task_id: self.world.highest_round})
-            self.world.abstains(self.node)
+            self.world.count("lost log")
         self._alive(self.on_chain)(*self.world.chain_view(self.node))
 
     def _alive(self, action: Callable[..., None]) -> Callable[..., None]:
@@ -180,9 +183,22 @@ class Validator:
             event = events.popleft()
             self.world.note(self.node, "step", event)
             effects = replica.step(event)
+            self._mark(event, effects)
             self.world.monitor.on_step(self.node, slot, replica, effects)
             for effect in effects:
                 events.extend(self._act(slot, effect))
+
+    def _mark(self, event: Event, effects: list[Effect]) -> None:
+        """Coverage of what leads to view changes and decisions."""
+        for effect in effects:
+            if isinstance(effect, Decide):
+                by = event.message if isinstance(event, Received) else event
+                self.world.count(f"decide on {type(by).__name__}")
+            elif isinstance(effect, Sign) and isinstance(effect.statement, ViewChange):
+                by = event.message if isinstance(event, Received) else event
+                self.world.count(f"view change on {type(by).__name__}")
+            elif isinstance(effect, Sign) and effect.justification is not None:
+                self.world.count(f"new-view {'carries' if effect.justification.certificate else 'is free'}")
 
     def _act(self, slot: Slot, effect: Effect) -> list[Event]:
         match effect:
@@ -196,7 +212,7 @@ class Validator:
                 self._set_timer(slot, timer, view, delay)
             case CancelTimer(timer):
                 self._timers.pop((slot, timer), None)
-            case Reject(_, reason):
+            case Reject(_, reason, _):
                 self.world.count(reason)
             case Validate(view, payload, digest):
                 answer = Validated(digest, application.is_valid(slot, payload), "contradicts what was checked")
@@ -213,9 +229,9 @@ class Validator:
     def _send(self, slot: Slot, receivers: list[int], message: Message) -> None:
         self.world.monitor.on_send(self.node, slot, message, self.storage)
         self.world.observe(self.node, message)
-        carried: Message | bytes = encode(message) if self.world.scenario.wire else message
+        frame = encode(message) if self.world.scenario.wire else None
         for receiver in receivers:
-            self.world.network.send(self.node, receiver, carried)
+            self.world.network.send(self.node, receiver, message, frame=frame)
 
     def _sign(self, slot: Slot, request: Sign) -> list[Event]:
         slowest = self.world.scenario.signing_delay

@@ -18,6 +18,7 @@ from pot_chain.pbft.sim.crypto import FastTestKeys, Keys, RealKeys
 from pot_chain.pbft.sim.invariants import Monitor, Violation
 from pot_chain.pbft.sim.network import Network
 from pot_chain.pbft.sim.scenario import CALM_DELAY, TIMEOUTS, VALIDATION_DELAY, Scenario
+from pot_chain.pbft.sim.trace import words
 from pot_chain.pbft.sim.validator import Validator
 from pot_chain.protocol.addresses import Address
 from pot_chain.protocol.votes import Slot, Statement
@@ -91,7 +92,6 @@ class World:
         self._over = False
         self._started: dict[Slot, set[int]] = {}
         self._decided: dict[Slot, set[int]] = {}
-        self._abstaining: dict[int, int] = {}
         self._deadlines: set[Slot] = set()
         self.network = Network(self.clock, scenario, rng, self._deliver)
         self.adversary = Adversary(self, Random(rng.getrandbits(64)))
@@ -110,11 +110,12 @@ class World:
             if not self._over:
                 raise Violation("liveness: nothing is left to happen, and the task is not over")
             self._check_idle()
+            self._check_smooth()
         except Violation as found:
             violation = str(found)
         except Exception as error:  # noqa: BLE001  (whatever escapes from an honest validator is a finding)
             violation = f"crash: {type(error).__name__}: {error}"
-        trace = tuple(self._lines()) if violation else ()
+        trace = tuple(self.trace()) if violation else ()
         return Result(
             self.scenario.seed,
             violation,
@@ -206,14 +207,11 @@ class World:
         if self.stable:
             self._watch_liveness(slot)
 
-    def abstains(self, node: int) -> None:
-        """``node`` has lost its log: it counts as faulty for the rounds that are open."""
-        self._abstaining[node] = self.highest_round
-
     def decided(self, node: int, slot: Slot, decide: Decide) -> None:
         self.note(node, "decide", decide.digest)
         done = self._decided.setdefault(slot, set())
         done.add(node)
+        self.network.silence(node, slot)
         if self.scenario.chain_leads or done >= self._honest_members(slot):
             self.clock.after(self._rng.uniform(0.1, 2.0), self._finalize, slot)
 
@@ -254,6 +252,11 @@ class World:
             if validator.idle_timers():
                 raise Violation(f"idle: validator {node} runs timers for decided slots: {validator.idle_timers()}")
 
+    def _check_smooth(self) -> None:
+        """Where nothing goes wrong, the first view decides."""
+        if not self.scenario.stable_at and not self.scenario.byzantine and self.monitor.max_view:
+            raise Violation(f"smoothness: view {self.monitor.max_view} was needed although nothing went wrong")
+
     # Messages
 
     def signer(self, node: int) -> Signer:
@@ -275,11 +278,12 @@ class World:
     def note(self, node: int, kind: str, detail: object = None) -> None:
         self._trace.append((self.clock.now, node, kind, detail))
 
-    def _lines(self) -> list[str]:
-        return [f"{time:9.4f}  {node:3d}  {kind:8s} {detail}" for time, node, kind, detail in self._trace]
+    def trace(self) -> list[str]:
+        """All that happened: time (s), validator (-1: the world), what."""
+        return [f"{time:9.4f}  {node:3d}  {kind:8s} {words(detail)}" for time, node, kind, detail in self._trace]
 
     def _hash(self) -> str:
         digest = blake2b(digest_size=8)
-        for time, node, kind, _ in self._trace:
-            digest.update(b"%.9f %d %s;" % (time, node, kind.encode()))
+        for time, node, kind, detail in self._trace:
+            digest.update(f"{time:.9f} {node} {kind} {type(detail).__name__};".encode())
         return digest.hexdigest()
