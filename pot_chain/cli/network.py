@@ -15,7 +15,8 @@ from pot_chain.protocol.units import format_amount, parse_amount
 
 if TYPE_CHECKING:
     from pot_chain.localnet.description import Description
-    from pot_chain.localnet.network import Network, NetworkStatus
+    from pot_chain.localnet.network import Network
+    from pot_chain.localnet.status import NetworkStatus
 
 Name = Annotated[
     str | None, typer.Option("--name", "--network", "-n", help=f"Name of the network. Default: {DEFAULT_NAME}.")
@@ -120,7 +121,8 @@ def status(
 
         pot status --name test --json
     """
-    from pot_chain.localnet.network import Network, State
+    from pot_chain.localnet.network import Network
+    from pot_chain.localnet.status import State
 
     if every:
         _status_of_all([network.status() for network in Network.all()], as_json)

@@ -136,3 +136,20 @@ class Description(_Part):
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+
+
+def running_on_record(path: Path) -> list[str]:
+    """Names of the processes in the description ``path`` that run; a damaged one is searched as well as it can be."""
+    try:
+        document = json.loads(path.read_bytes())
+        processes = dict(document["processes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    running = []
+    for name, process in processes.items():
+        try:
+            if ProcessRecord(int(process["pid"]), float(process["created"])).alive:
+                running.append(str(name))
+        except (KeyError, TypeError, ValueError):
+            continue  # not the record of a process
+    return running

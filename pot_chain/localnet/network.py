@@ -1,4 +1,7 @@
-"""A local network as an object: start, stop, its validators, miners and wallets."""
+"""A local network as an object: start, stop, its validators, miners and wallets.
+
+What speaks to the chain is imported where it is needed: it loads for a second, and stopping a network does not need it.
+"""
 
 from __future__ import annotations
 
@@ -6,61 +9,31 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from eth_account.signers.local import LocalAccount
 from filelock import FileLock, Timeout
 
-from pot_chain.chain.anvil import fund
-from pot_chain.chain.connection import connect
-from pot_chain.chain.wallet import Wallet
-from pot_chain.localnet.accounts import OWNER, NetworkAccounts
-from pot_chain.localnet.description import Description, Process, ValidatorEntry
+from pot_chain.localnet.description import Description, Process, ValidatorEntry, running_on_record
 from pot_chain.localnet.errors import NetworkBusy, NetworkError, NetworkRunning, NetworkStopped, NoNetwork
-from pot_chain.localnet.launch import StartOptions, launch
 from pot_chain.localnet.paths import NetworkPaths, networks_dir
-from pot_chain.localnet.processes import ProcessRecord, kill, terminate
+from pot_chain.localnet.processes import kill, terminate
 from pot_chain.localnet.roles import spawn_miner, spawn_validator, wait_until_ready
-from pot_chain.localnet.storage import kubo_daemon
+from pot_chain.localnet.status import NetworkStatus, ProcessStatus, state_of
+
+if TYPE_CHECKING:
+    from eth_account.signers.local import LocalAccount
+
+    from ipfs.daemon import KuboDaemon
+    from pot_chain.chain.wallet import Wallet
+    from pot_chain.localnet.accounts import NetworkAccounts
+    from pot_chain.localnet.launch import StartOptions
 
 STOP_TIMEOUT_S: Final = 20.0
 """How long a process may take to save what it has before it is killed."""
 _LOCK_TIMEOUT_S: Final = 30.0
 _STOP_ORDER: Final = ("miner", "validator", "ipfs", "chain")
 MINER_BALANCE: Final = 10 * 10**18
-
-
-class State(StrEnum):
-    """How much of a network runs."""
-
-    RUNNING = "running"
-    DEGRADED = "degraded"
-    """Some of its processes have ended."""
-    STOPPED = "stopped"
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessStatus:
-    """A process of a network and whether it lives."""
-
-    name: str
-    kind: str
-    pid: int
-    alive: bool
-    log: Path
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkStatus:
-    """A network at one moment."""
-
-    root: Path
-    state: State
-    description: Description
-    processes: tuple[ProcessStatus, ...]
 
 
 class Network:
@@ -72,7 +45,6 @@ class Network:
 
     def __init__(self, root: Path) -> None:
         self.paths = NetworkPaths(root)
-        self._accounts = NetworkAccounts(self.paths)
         self._lock = FileLock(self.paths.lock, is_singleton=False)
 
     @classmethod
@@ -108,6 +80,8 @@ class Network:
             NetworkBusy: another command is changing it.
             PotError, IpfsError: something does not start.
         """
+        from pot_chain.localnet.launch import StartOptions, launch
+
         self.paths.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._locked(timeout=0):
             before = None if fresh else Description.read(self.paths.description)
@@ -153,11 +127,7 @@ class Network:
             ProcessStatus(name, process.kind, process.pid, process.record.alive, self.log(name))
             for name, process in sorted(description.processes.items())
         )
-        alive = {process.name for process in processes if process.alive}
-        needed = {"anvil", *(validator.name for validator in description.validators)}
-        if description.ipfs.backend != "embedded":
-            needed.add("kubo")
-        state = State.STOPPED if not alive else State.RUNNING if needed <= alive else State.DEGRADED
+        state = state_of(description, {process.name for process in processes if process.alive})
         return NetworkStatus(self.paths.root, state, description, processes)
 
     def description(self) -> Description:
@@ -290,17 +260,34 @@ class Network:
     @property
     def owner(self) -> LocalAccount:
         """The key of the wallet that pays for tasks."""
+        from pot_chain.localnet.accounts import OWNER
+
         return self.account(OWNER)
 
     def fund(self, address: str, wei: int) -> None:
         """Give ``address`` ``wei`` more, out of nothing."""
+        from pot_chain.chain.anvil import fund
+        from pot_chain.chain.connection import connect
+
         fund(connect(self.running_description().rpc_url), address, wei)
 
     def log(self, name: str) -> Path:
         """Log of the process ``name``."""
-        return kubo_daemon(self.paths).log if name == "kubo" else self.paths.log(name)
+        return self._kubo.log if name == "kubo" else self.paths.log(name)
 
     # ---- inside
+
+    @property
+    def _accounts(self) -> NetworkAccounts:
+        from pot_chain.localnet.accounts import NetworkAccounts
+
+        return NetworkAccounts(self.paths)
+
+    @property
+    def _kubo(self) -> KuboDaemon:
+        from pot_chain.localnet.storage import kubo_daemon
+
+        return kubo_daemon(self.paths)
 
     @contextmanager
     def _locked(self, timeout: float = _LOCK_TIMEOUT_S) -> Iterator[None]:
@@ -325,14 +312,14 @@ class Network:
         for kind in _STOP_ORDER:
             records = {process.record: name for name, process in processes.items() if process.kind == kind}
             killed += [records[record] for record in terminate(records, timeout)]
-        kubo_daemon(self.paths).stop(timeout=timeout)  # also one that was started and is not on record yet
+        self._kubo.stop(timeout=timeout)  # also one that was started and is not on record yet
         if description is not None:
             self._save(description.model_copy(update={"processes": {}}))
         return tuple(sorted(killed))
 
     def _require_stopped(self) -> None:
         """Also for ``fresh``: what runs must not lose its files."""
-        running = _processes_on_record(self.paths.description)
+        running = running_on_record(self.paths.description)
         if running:
             raise NetworkRunning(
                 f"the local network {self.paths.name!r} runs already ({', '.join(sorted(running))})",
@@ -372,20 +359,3 @@ class Network:
 
     def _up(self) -> str:
         return f"`pot up{self._option()}`"
-
-
-def _processes_on_record(path: Path) -> list[str]:
-    """Names of the processes in a description that run; a damaged description is searched as well as it can be."""
-    try:
-        document = json.loads(path.read_bytes())
-        processes = dict(document["processes"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    running = []
-    for name, process in processes.items():
-        try:
-            if ProcessRecord(int(process["pid"]), float(process["created"])).alive:
-                running.append(str(name))
-        except (KeyError, TypeError, ValueError):
-            continue  # not the record of a process
-    return running

@@ -1,0 +1,145 @@
+"""What an account earned and why, and that claims pay exactly that."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from eth_account.signers.local import LocalAccount
+
+from pot_chain.chain.errors import TaskNotFound
+from pot_chain.chain.wallet import balances
+from pot_chain.owner.errors import NothingToPay, RecordMismatch
+from pot_chain.owner.records import RecordReader
+from pot_chain.owner.rewards import claim, earnings_of
+from pot_chain.owner.settle import refund_task
+from pot_chain.owner.tasks import synced
+
+from .conftest import ETHER, World
+
+POOL = ETHER * 8 // 10
+SHARE = ETHER * 2 // 10 // 4
+
+
+def held(world: World, account: str) -> int:
+    return balances(world.client().web3, [account])[account]
+
+
+@pytest.fixture(scope="module")
+def played(world: World) -> tuple[int, list[LocalAccount]]:
+    """Three rounds with two miners: both accepted; the second rejected; one validator silent."""
+    task_id = world.create().task_id
+    miners = world.join(task_id)
+    world.play_round(task_id)
+    world.play_round(task_id, rejected={miners[1].address: "not_finite"})
+    world.play_round(task_id, reporting=3)
+    return task_id, miners
+
+
+def test_a_miner_sees_what_it_earned_and_why(world: World, played: tuple[int, list[LocalAccount]]) -> None:
+    task_id, miners = played
+    client, records = world.client(), RecordReader(world.store)
+    good, bad = (earnings_of(client, records, task_id, miner.address) for miner in miners)
+    assert [(item.verdict, item.earned) for item in good.rounds] == [("accepted", POOL // 2)] * 3
+    assert [(item.verdict, item.earned) for item in bad.rounds] == [
+        ("accepted", POOL // 2),
+        ("rejected: not_finite", 0),
+        ("accepted", POOL // 2),
+    ]
+    assert (good.earned, good.claimed, good.claimable) == (3 * POOL // 2, 0, 3 * POOL // 2)
+    assert bad.earned == POOL
+
+
+def test_a_validator_sees_its_reports(world: World, played: tuple[int, list[LocalAccount]]) -> None:
+    task_id, _ = played
+    client, records = world.client(), RecordReader(world.store)
+    found = [
+        earnings_of(client, records, task_id, validator.address) for validator in world.network.description().validators
+    ]
+    assert sorted(item.earned for item in found) == [2 * SHARE, 3 * SHARE, 3 * SHARE, 3 * SHARE]
+    silent = min(found, key=lambda item: item.earned)
+    assert [item.verdict for item in silent.rounds] == ["reported", "reported", "no report"]
+
+
+def test_a_stranger_has_earned_nothing(world: World, played: tuple[int, list[LocalAccount]]) -> None:
+    task_id, _ = played
+    stranger = world.account()
+    records = RecordReader(world.store)
+    found = earnings_of(world.client(), records, task_id, stranger.address)
+    assert {item.verdict for item in found.rounds} == {"not a member"}
+    with pytest.raises(NothingToPay, match="has earned nothing") as caught:
+        claim(world.client(stranger), records, task_id, stranger.address)
+    assert f"pot miner status --task {task_id}" in caught.value.hint
+
+
+def test_claims_and_refund_empty_the_escrow_to_the_wei(world: World) -> None:
+    owner = world.account()
+    task_id = world.create(owner, rewards={"budget": 3 * 10**18 + 7}).task_id
+    miners = world.join(task_id, 3)
+    world.play_round(task_id)
+    # claimed in the middle: the next claim pays the difference
+    records = RecordReader(world.store)
+    first = claim(world.client(miners[0]), records, task_id, miners[0].address)
+    world.play_round(task_id, rejected={miners[2].address: "duplicate"})
+    world.play_round(task_id, reporting=3)
+    relay = world.client(world.account())
+    paid = first.amount
+    accounts = [m.address for m in miners] + [v.address for v in world.network.description().validators]
+    for account in accounts:
+        before = held(world, account)
+        done = claim(synced(relay), records, task_id, account)
+        assert held(world, account) == before + done.amount
+        assert done.cumulative == earnings_of(synced(relay), records, task_id, account).earned
+        paid += done.amount
+    with pytest.raises(NothingToPay, match="has been paid all"):
+        claim(synced(relay), records, task_id, miners[0].address)
+    refunded = refund_task(relay, task_id).amount
+    task = relay.training.task(task_id)
+    assert paid == task.allocated == task.claimed
+    assert paid + refunded == task.params.budget == 3 * 10**18 + 7
+
+
+def test_open_and_skipped_rounds_and_silence_are_told(world: World) -> None:
+    task_id = world.create(timing={"commit_window": 30, "reveal_window": 5, "finalize_window": 5}).task_id
+    miners = world.join(task_id)
+    records = RecordReader(world.store)
+
+    def verdicts(account: str) -> list[str]:
+        return [item.verdict for item in earnings_of(world.client(), records, task_id, account).rounds]
+
+    assert verdicts(miners[0].address) == ["open: no commit yet"]
+    client = world.client(miners[0])
+    client.send(client.training.commit_gradient(task_id, 0, bytes([1]) * 32))
+    assert verdicts(miners[0].address) == ["open: committed"]
+    world.travel(60)
+    client.send(client.training.skip_round(task_id))
+    world.play_round(task_id, absent=frozenset({miners[1].address}))
+    assert verdicts(miners[0].address)[:2] == ["skipped", "accepted"]
+    assert verdicts(miners[1].address)[:2] == ["skipped", "no commit"]
+
+
+def test_a_record_that_contradicts_the_chain_is_not_believed(world: World) -> None:
+    """A corrupt quorum could sign it: everybody else has to notice."""
+    task_id = world.create().task_id
+    miners = world.join(task_id)
+    thief = world.account()
+    world.play_round(task_id, spoil=lambda record: replace(record, cumulative={thief.address: ETHER}))
+    records = RecordReader(world.store)
+    with pytest.raises(RecordMismatch, match="does not lead to the rewards root on chain"):
+        claim(world.client(thief), records, task_id, thief.address)
+    with pytest.raises(RecordMismatch, match="round 0 of task"):
+        earnings_of(world.client(), records, task_id, miners[0].address)
+
+
+def test_a_record_of_another_round_is_not_believed(world: World) -> None:
+    task_id = world.create().task_id
+    miners = world.join(task_id)
+    world.play_round(task_id, spoil=lambda record: replace(record, round=5))
+    with pytest.raises(RecordMismatch, match="is of round 5 of task"):
+        claim(world.client(miners[0]), RecordReader(world.store), task_id, miners[0].address)
+
+
+def test_a_task_that_does_not_exist(world: World) -> None:
+    client = world.client(world.account())
+    with pytest.raises(TaskNotFound, match="there is no task 4242"):
+        claim(client, RecordReader(world.store), 4242, client.account.address if client.account else "")
