@@ -55,23 +55,27 @@ class Model:
         data = encode(self.parameters)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-            temporary = Path(name)
+            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
             try:
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(data)
-                temporary.chmod(0o644)
-                if overwrite:
-                    temporary.replace(path)
-                else:
-                    os.link(temporary, path)  # unlike a rename, a link refuses to replace
+                Path(temporary).chmod(0o644)
+                _move(Path(temporary), path, overwrite)
             finally:
-                temporary.unlink(missing_ok=True)
-        except FileExistsError as error:
-            raise FileExists(f"{path} exists", "choose another --output, or overwrite it with --force") from error
+                Path(temporary).unlink(missing_ok=True)
         except OSError as error:
             raise OwnerError(f"cannot write {path}: {error.strerror}", "choose another --output") from error
         return len(data)
+
+
+def _move(temporary: Path, path: Path, overwrite: bool) -> None:
+    if overwrite:
+        temporary.replace(path)
+        return
+    try:
+        os.link(temporary, path)  # unlike a rename, a link refuses to replace
+    except FileExistsError as error:
+        raise FileExists(f"{path} exists", "choose another --output, or overwrite it with --force") from error
 
 
 def fetch_model(client: ChainClient, store: Store, task_id: int, round_number: int | None = None) -> Model:
