@@ -17,7 +17,7 @@ effect                   what the shell does
                          ``certificate.vote.view``; keep the replica, which answers those who lag, until the round
                          is final on chain; then ``guard.retire``
 ``Evidence``             keep it: two signed statements that contradict each other
-``Reject``               log ``reason``, count it
+``Reject``               log it, count it by ``reason``
 ======================== =======================================================================================
 
 Events come from one task at a time; nothing in this package is asynchronous. A shell, in full::

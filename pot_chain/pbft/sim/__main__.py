@@ -70,7 +70,7 @@ def _size_option(sizes: tuple[int, ...]) -> str:
 
 
 def _print_table(report: Report) -> None:
-    rows: list[tuple[str, object]] = [
+    rows: list[tuple[str, int | str]] = [
         ("seeds", report.seeds),
         ("events", f"{report.events} ({report.events / max(report.seconds, 1e-9):,.0f} a second)"),
         ("messages", report.messages),
@@ -78,7 +78,7 @@ def _print_table(report: Report) -> None:
         ("seeds replayed, same trace", report.replayed),
         ("highest view: seeds", ", ".join(f"{view}: {count}" for view, count in sorted(report.views.items()))),
     ]
-    rows += sorted(report.counts.items(), key=lambda item: -item[1])
+    rows += report.counts.most_common()
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
         print(f"{name:{width}}  {value}")
