@@ -20,7 +20,9 @@ from web3 import Web3
 
 from pot_chain.chain.anvil import AnvilConfig, AnvilProcess, fund
 from pot_chain.chain.compiler import Artifact, compile_contracts
+from pot_chain.chain.connection import rpc
 from pot_chain.chain.contract import Call, Contract
+from pot_chain.chain.deploy import Deployment, RegistryConfig, deploy
 from pot_chain.chain.project import Project, find_project
 from pot_chain.chain.reverts import RevertDecoder
 from pot_chain.chain.sender import SenderPolicy, TransactionSender
@@ -172,3 +174,16 @@ def wait_until() -> Callable[[Callable[[], object]], None]:
             time.sleep(0.01)
 
     return wait
+
+
+@pytest.fixture
+def new_contracts() -> Callable[[TransactionSender], Deployment]:
+    """``new_contracts(sender)``: our two contracts, freshly deployed."""
+
+    def make(sender: TransactionSender) -> Deployment:
+        # two chains started in one second have the same genesis block; the sender's balance makes the next one unique
+        rpc(sender.web3, "anvil_mine", ["0x1"])
+        config = RegistryConfig(min_miner_stake=10**16, min_validator_stake=10**18, unbonding_period=60, epoch_length=0)
+        return deploy(sender, config)
+
+    return make
