@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from pot_chain.cli.output import note, stdout
+from pot_chain.cli.signals import exit_on_sigterm
 from pot_chain.protocol.errors import PotError
 
 
@@ -54,6 +55,7 @@ def demo(
     from pot_chain.dashboard.report import render_html
     from pot_chain.localnet.network import Network
 
+    exit_on_sigterm()
     scenario = Scenario(rounds=rounds, miners=miners, validators=validators, faults=not no_faults, seed=seed)
     output.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="pot-demo-"))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pot_chain.cli.output import Json, facts, note, print_json, stderr, stdout, table
+from pot_chain.cli.signals import exit_on_sigterm
 from pot_chain.localnet.paths import DEFAULT_NAME, NetworkPaths
 from pot_chain.protocol.units import format_amount, parse_amount
 
@@ -65,7 +63,7 @@ def up(
 
     network = _network(context, name)
     options = StartOptions(validators=validators, port=port, use_kubo=kubo, owner_balance=parse_amount(owner_balance))
-    signal.signal(signal.SIGTERM, _terminated)
+    exit_on_sigterm()
     console = stderr()
     if console.is_terminal and not as_json:
         with console.status("starting") as spinner:
@@ -151,11 +149,6 @@ def _network(context: typer.Context, name: str | None) -> Network:
 
     given = (context.find_root().obj or {}).get("network")
     return Network(NetworkPaths.named(name or given or DEFAULT_NAME).root)
-
-
-def _terminated(number: int, frame: FrameType | None) -> None:
-    """SIGTERM stops what was started, as an error does."""
-    sys.exit(128 + number)
 
 
 def _facts(network: Network, description: Description) -> list[tuple[str, str]]:
