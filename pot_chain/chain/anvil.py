@@ -143,7 +143,7 @@ class AnvilProcess:
         """End the process after it has saved its state; does nothing when it has ended.
 
         Raises:
-            AnvilError: it did not end within 20 s (then it was killed) or failed, so that the state may not be saved.
+            AnvilError: it did not end within 20 s; it was killed then, and its state may not be saved.
         """
         if self._process.poll() is None:
             self._process.terminate()

@@ -91,7 +91,7 @@ class RetryingProvider(HTTPProvider):
                 return self._post(body, expected)
             except _Transient as failure:
                 if attempt == self._attempts:
-                    raise RpcDown(self.public_url, failure.cause) from failure.__cause__
+                    raise RpcDown(self.public_url, failure.cause) from None
                 time.sleep(delay * random.uniform(0.5, 1.0))
                 delay *= 2
         raise AssertionError("unreachable: attempts >= 1")
@@ -101,19 +101,20 @@ class RetryingProvider(HTTPProvider):
             raw = self._request_session_manager.make_post_request(
                 cast(Any, self.endpoint_uri), cast(Any, body), **self.get_request_kwargs()
             )
+        # "from None" throughout: the text of requests' errors holds the whole address, access key included
         except requests.HTTPError as error:
             status = error.response.status_code if error.response is not None else 0
             if status in RETRIED_STATUS:
-                raise _Transient(f"HTTP status {status}") from error
+                raise _Transient(f"HTTP status {status}") from None
             raise RpcDown(
                 self.public_url, f"HTTP status {status}", "check the address and the access key of the RPC provider"
-            ) from error
-        except requests.Timeout as error:
-            raise _Transient("timed out") from error
+            ) from None
+        except requests.Timeout:
+            raise _Transient("timed out") from None
         except requests.ConnectionError as error:
-            raise _Transient(_root_cause(error)) from error
+            raise _Transient(_root_cause(error)) from None
         except requests.RequestException as error:
-            raise RpcDown(self.public_url, type(error).__name__, "check the RPC address") from error
+            raise RpcDown(self.public_url, type(error).__name__, "check the RPC address") from None
         try:
             answer: Any = self.decode_rpc_response(raw)
         except ValueError as error:

@@ -171,8 +171,8 @@ class Courier:
                         why = f"the account's transaction with nonce {mined_count} has to be mined first"
                     else:
                         why = refusal or "no block has taken it"
-            except RpcDown as error:
-                why = str(error)
+            except (RpcDown, RpcError) as error:
+                why = str(error)  # whatever the node says, the transaction is on its way: only its receipt counts
             if time.monotonic() >= deadline:
                 raise TransactionPending(tuple(flight.hashes), flight.nonce, self._policy.timeout, why)
             time.sleep(min(interval, max(0.0, deadline - time.monotonic())))

@@ -20,7 +20,7 @@ from web3 import Web3
 from pot_chain.chain.connection import endpoint, rpc
 from pot_chain.chain.contract import Call
 from pot_chain.chain.delivery import MAX_NONCE_CLASHES, Courier, Flight, SenderPolicy
-from pot_chain.chain.errors import ChainError, ContractReverted, GasTooHigh, RpcError, TransactionRefused
+from pot_chain.chain.errors import ChainError, ContractReverted, GasTooHigh, RpcDown, RpcError, TransactionRefused
 from pot_chain.chain.logs import RawLog
 from pot_chain.protocol.addresses import Address
 
@@ -217,6 +217,8 @@ class TransactionSender:
             output = trace.get("output")
             if isinstance(output, str):
                 return bytes.fromhex(output[2:])
+        except RpcDown:
+            return None
         except RpcError:
             pass  # most public nodes refuse traces
         # after its block first: the simulation passed before it, so what changed lies in the block
@@ -226,6 +228,8 @@ class TransactionSender:
             except RpcError as error:
                 if error.is_revert:
                     return error.revert_data()
+            except RpcDown:
+                return None  # that it reverted is known, and has to be told
         return None
 
 

@@ -41,7 +41,7 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.fixture(autouse=True)
 def compilations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Sources of each run of the compiler. It really runs once for all runs with the same sources: it takes a second."""
+    """Sources of each run of the compiler. With the same sources it really runs once: it takes a second."""
     runs: list[str] = []
 
     def counting(project: Project, standard_json: dict[str, object]) -> dict[str, object]:

@@ -36,6 +36,7 @@ Wait = Callable[[Callable[[], object]], None]
 ETHER = 10**18
 GWEI = 10**9
 FAST = SenderPolicy(timeout=20.0, poll=0.01, max_poll=0.05)
+REFUSAL = {"jsonrpc": "2.0", "id": 0, "error": {"code": -32005, "message": "rate limit"}}
 BOB = Web3.to_checksum_address("0x" + "b0" * 20)
 
 
@@ -314,7 +315,9 @@ def test_a_lost_answer_to_a_sent_transaction_does_not_send_it_twice(
     assert sent_by(web3, sender.address) == 2
 
 
+@pytest.mark.parametrize("failure", [None, REFUSAL])
 def test_an_outage_while_waiting_is_survived(
+    failure: object,
     own_chain: AnvilProcess,
     new_sender: NewSender,
     new_probe: NewProbe,
@@ -328,7 +331,7 @@ def test_an_outage_while_waiting_is_survived(
     rpc(web3, "evm_setAutomine", [False])
     job = in_thread(lambda: sender.send(probe.call("count", 1)))
     wait_until(lambda: pending(web3) == 1)
-    proxy.rule = lambda method, forward: None
+    proxy.rule = lambda method, forward: failure
     seen = proxy.calls.total()
     wait_until(lambda: proxy.calls.total() > seen + 3)
     rpc(web3, "anvil_mine", ["0x1"])
