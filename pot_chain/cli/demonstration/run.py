@@ -107,8 +107,7 @@ class Demonstration:
         self._await_miners(names)
         model = self._download(observer)
         paid, claims = self._claim_all(owner, observer)
-        refunded = refund_task(owner, created.task_id).amount
-        self.say(f"refunded to the owner: {format_amount(refunded)}")
+        self._refund(owner, created)
         self.say("training the same in one process, for comparison")
         reference = train_centralized(observer.training, observer.task, model.parameters)
         score = model.evaluate()
@@ -267,6 +266,12 @@ class Demonstration:
         model = fetch_model(observer.client, observer.store, observer.task_id)
         model.save(self.model_path, overwrite=True)
         return model
+
+    def _refund(self, client: ChainClient, created: CreatedTask) -> None:
+        """Return to the owner what no round has earned; nothing, if all was earned to the wei."""
+        if client.training.task(created.task_id).allocated < created.params.budget:
+            refunded = refund_task(client, created.task_id).amount
+            self.say(f"refunded to the owner: {format_amount(refunded)}")
 
     def _claim_all(self, client: ChainClient, observer: TaskObserver) -> tuple[dict[Address, int], list[str]]:
         """Have everybody paid; the owner relays the claims, which pay only the account in the leaf."""
