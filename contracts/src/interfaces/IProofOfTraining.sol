@@ -15,6 +15,7 @@ interface IProofOfTraining {
         Expired
     }
 
+    /// @notice What a task is created with.
     /// @param spec digest of the task spec (canonical JSON)
     /// @param checkpoint digest of the manifest of the initial model
     /// @param token ERC-20 that pays, or zero for the native coin
@@ -43,11 +44,26 @@ interface IProofOfTraining {
         uint32 finalizeWindow;
     }
 
-    /// @param round number of the open round; counts skipped rounds too
+    /// @notice State of a task. Before round 0 everything that belongs to a round is zero.
+    /// @param owner who paid and is refunded
+    /// @param state where the task is in its life
+    /// @param cancelRequested the task ends with the open round
+    /// @param round number of the open (or last) round; counts skipped rounds too
     /// @param epoch validator epoch whose quorum must certify the open round
+    /// @param roundStartedAt timestamp (seconds) at which the round opened
+    /// @param createdAt timestamp (seconds) of the creation
+    /// @param finalizedRounds rounds that a quorum decided
+    /// @param consecutiveSkips rounds skipped since the last final one
+    /// @param members miners that joined and did not leave
+    /// @param chainReveals on-chain reveals of the open round
     /// @param head digest of the last final outcome, or the genesis digest
     /// @param seed randomness of the open round
+    /// @param checkpoint digest of the manifest of the current model
+    /// @param rewardsRoot root of the cumulative rewards tree
     /// @param allocated total of the cumulative rewards tree
+    /// @param claimed part of `allocated` that was paid
+    /// @param refunded paid back to the owner
+    /// @param params what the task was created with
     struct Task {
         address owner;
         TaskState state;
@@ -73,7 +89,10 @@ interface IProofOfTraining {
     /// @notice What a round decided. Its EIP-712 hashStruct is the digest that validators vote on.
     /// @dev Type: Outcome(uint256 taskId,uint64 round,bytes32 parent,bytes32 checkpoint,bytes32 record,
     ///      bytes32 rewardsRoot,uint128 rewardsTotal,uint32 accepted,uint32 chainReveals)
+    /// @param taskId number of the task
+    /// @param round the open round
     /// @param parent `head` of the task before this round
+    /// @param checkpoint digest of the manifest of the model after this round
     /// @param record digest of the round record
     /// @param rewardsRoot root of the cumulative rewards tree after this round
     /// @param rewardsTotal sum of the leaves of that tree
@@ -91,7 +110,9 @@ interface IProofOfTraining {
         uint32 chainReveals;
     }
 
+    /// @notice Proof that a quorum committed to an outcome.
     /// @dev Signed type: Commit(uint256 taskId,uint64 round,uint64 epoch,uint64 view,bytes32 digest)
+    /// @param epoch validator epoch of the signers
     /// @param viewNumber PBFT view in which the quorum committed
     /// @param signatures see INodeRegistry.verifyCertificate
     struct Certificate {
@@ -101,27 +122,50 @@ interface IProofOfTraining {
     }
 
     /// @notice A task was created and its budget escrowed.
+    /// @param taskId number of the task
+    /// @param owner who paid
+    /// @param params what the task was created with
     event TaskCreated(uint256 indexed taskId, address indexed owner, TaskParams params);
     /// @notice A miner joined.
+    /// @param taskId number of the task
+    /// @param miner account
     /// @param fromRound first round that it is a member of
     event MinerJoined(uint256 indexed taskId, address indexed miner, uint64 fromRound);
     /// @notice A miner left.
+    /// @param taskId number of the task
+    /// @param miner account
     /// @param fromRound first round that it is no longer a member of
     event MinerLeft(uint256 indexed taskId, address indexed miner, uint64 fromRound);
     /// @notice A round opened.
+    /// @param taskId number of the task
+    /// @param round number of the round
     /// @param epoch validator epoch whose quorum must certify the round
     /// @param seed randomness from which every node derives the assignment of samples
     event RoundOpened(uint256 indexed taskId, uint64 indexed round, uint64 epoch, bytes32 seed);
     /// @notice A member sealed its gradient.
+    /// @param taskId number of the task
+    /// @param round the open round
+    /// @param miner member
+    /// @param seal the whole commitment
     event GradientCommitted(uint256 indexed taskId, uint64 indexed round, address indexed miner, bytes32 seal);
     /// @notice A member opened its seal on chain; the outcome must count it.
+    /// @param taskId number of the task
+    /// @param round the open round
+    /// @param miner member
     /// @param cidDigest digest of the submission manifest
+    /// @param salt what blinded the seal
     event GradientRevealed(
         uint256 indexed taskId, uint64 indexed round, address indexed miner, bytes32 cidDigest, bytes32 salt
     );
     /// @notice A quorum decided the round.
+    /// @param taskId number of the task
+    /// @param round number of the round
     /// @param digest hashStruct of the outcome: the new head
     /// @param viewNumber PBFT view in which the quorum committed
+    /// @param checkpoint digest of the manifest of the new model
+    /// @param record digest of the round record
+    /// @param rewardsRoot root of the cumulative rewards tree
+    /// @param rewardsTotal sum of the leaves of that tree
     event RoundFinalized(
         uint256 indexed taskId,
         uint64 indexed round,
@@ -133,21 +177,32 @@ interface IProofOfTraining {
         uint128 rewardsTotal
     );
     /// @notice The round ended without an outcome; head, checkpoint and rewards stay as they were.
+    /// @param taskId number of the task
+    /// @param round number of the round
     event RoundSkipped(uint256 indexed taskId, uint64 indexed round);
     /// @notice The last round is final.
+    /// @param taskId number of the task
     event TaskCompleted(uint256 indexed taskId);
     /// @notice The owner wants to end a running task.
+    /// @param taskId number of the task
     /// @param effectiveAfterRound the open round, which is still decided and paid
     event CancelRequested(uint256 indexed taskId, uint64 effectiveAfterRound);
     /// @notice The task ended because its owner cancelled it.
+    /// @param taskId number of the task
     event TaskCancelled(uint256 indexed taskId);
     /// @notice The task ended because it did not start in time or skipped too many rounds in a row.
+    /// @param taskId number of the task
     event TaskExpired(uint256 indexed taskId);
     /// @notice Rewards were paid.
+    /// @param taskId number of the task
+    /// @param account who was paid
     /// @param amount paid now
     /// @param cumulative paid to the account for this task so far
     event RewardClaimed(uint256 indexed taskId, address indexed account, uint256 amount, uint256 cumulative);
     /// @notice The unallocated rest of the budget went back to the owner.
+    /// @param taskId number of the task
+    /// @param owner who was paid
+    /// @param amount paid (wei or token units)
     event TaskRefunded(uint256 indexed taskId, address indexed owner, uint256 amount);
 
     /// @notice The address given as the registry has no code.
