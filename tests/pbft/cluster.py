@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from eth_utils import keccak
 
 from pot_chain.pbft import (
     Broadcast,
+    Certificate,
     Config,
     Decide,
     Effect,
     Event,
     Evidence,
     Message,
+    NewView,
+    Prepared,
+    Proposal,
     ProposalReady,
     Received,
     Reject,
@@ -26,6 +31,7 @@ from pot_chain.pbft import (
     Sign,
     SignatureReady,
     SignatureRefused,
+    Signed,
     SigningGuard,
     SigningRefused,
     Start,
@@ -33,14 +39,17 @@ from pot_chain.pbft import (
     TimerFired,
     Validate,
     Validated,
+    ViewChangeRequest,
     decode,
     ecdsa_verifier,
     encode,
 )
 from pot_chain.protocol.addresses import canonical_order
-from pot_chain.protocol.eip712 import Domain
-from pot_chain.protocol.signing import address_of
-from pot_chain.protocol.votes import Slot
+from pot_chain.protocol.eip712 import Domain, signing_digest
+from pot_chain.protocol.signing import address_of, sign_digest
+from pot_chain.protocol.votes import Phase, Slot, ViewChange, Vote
+
+S = TypeVar("S", Vote, ViewChange)
 
 DOMAIN = Domain(31337, "0x5FbDB2315678afecb367f032d93F642f64180aa3")
 SLOT = Slot(task_id=7, round=0, epoch=1)
@@ -75,6 +84,7 @@ class Cluster:
     guards: list[SigningGuard] = field(default_factory=list)
     links: dict[tuple[int, int], deque[bytes]] = field(default_factory=dict)
     effects: list[list[Effect]] = field(default_factory=list)
+    digest: bytes = keccak(payload_of("of 0 in view 0"))
 
     def __post_init__(self) -> None:
         self.keys = keys_of(self.size)
@@ -149,7 +159,7 @@ class Cluster:
         for link in links or list(self.links):
             self.links.pop(link, None)
 
-    def deliver(self, *, among: set[int] | None = None, phase: type[Message] | None = None) -> None:
+    def deliver(self, *, among: set[int] | None = None) -> None:
         """Deliver all messages, also those that follow, between the members of ``among``; the others' are lost."""
         members = among if among is not None else set(range(self.size))
         while any(self.links.values()):
@@ -164,6 +174,32 @@ class Cluster:
 
     def evidence(self) -> list[Evidence]:
         return [effect for effects in self.effects for effect in effects if isinstance(effect, Evidence)]
+
+    def vote(self, signer: int, phase: Phase, view: int, digest: bytes) -> Signed[Vote]:
+        """A vote with the real key of ``signer``, past its guard: what a liar can do."""
+        return self.sign(signer, Vote(phase, self.slot, view, digest))
+
+    def sign(self, signer: int, statement: S) -> Signed[S]:
+        return Signed(statement, signer, sign_digest(self.keys[signer], signing_digest(DOMAIN, statement)))
+
+    def certificate(self, phase: Phase, view: int, digest: bytes, signers: Iterable[int]) -> Certificate:
+        votes = [self.vote(signer, phase, view, digest) for signer in signers]
+        return Certificate(Vote(phase, self.slot, view, digest), tuple((vote.signer, vote.signature) for vote in votes))
+
+    def prepared(self, view: int, text: str, signers: Iterable[int]) -> Prepared:
+        payload = payload_of(text)
+        return Prepared(self.certificate(Phase.PREPARE, view, keccak(payload), signers), payload)
+
+    def view_change(self, signer: int, view: int, prepared: Prepared | None = None) -> ViewChangeRequest:
+        claim = ViewChange(self.slot, view, *((prepared.view, prepared.digest) if prepared else ()))
+        return ViewChangeRequest(self.sign(signer, claim), prepared)
+
+    def proposal(
+        self, view: int, text: str, justification: NewView | None = None, *, by: int | None = None
+    ) -> Proposal:
+        payload = payload_of(text)
+        leader = by if by is not None else (self.slot.round + view) % self.size
+        return Proposal(self.vote(leader, Phase.PROPOSE, view, keccak(payload)), payload, justification)
 
 
 def reasons(effects: list[Effect]) -> list[str]:
