@@ -52,7 +52,9 @@ def parse_digest(text: object) -> Digest:
     """32 bytes from 0x and 64 lower-case hex digits."""
     if isinstance(text, str) and len(text) == 66 and text.startswith("0x") and text == text.lower():
         try:
-            return bytes.fromhex(text[2:])
+            digest = bytes.fromhex(text[2:])
         except ValueError:
-            pass
+            digest = b""
+        if len(digest) == 32:  # fromhex skips white space
+            return digest
     raise ProtocolError(f"not a 32-byte digest: {text!r}", "expected 0x and 64 lower-case hex digits")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from pot_chain.protocol import canonical
@@ -13,6 +12,8 @@ from pot_chain.protocol.record import exact_fields, small_uint
 
 MAX_MANIFEST_BYTES = 262_144
 MAX_CONTENT_BYTES = 1 << 40
+MAX_LOSS = 3.4028234663852886e38
+"""Largest float32: losses are computed in it, and the sum of many claims must not overflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Submission:
             *("kind", "task", "round", "miner", "parent", "gradient", "bytes", "loss", "samples"),
         )
         loss = fields["loss"]
-        if fields["kind"] != "submission" or not isinstance(loss, float) or not math.isfinite(loss):
+        if fields["kind"] != "submission" or not isinstance(loss, float) or not abs(loss) <= MAX_LOSS:
             raise ProtocolError("not a submission manifest")
         return cls(
             task_id=parse_uint(fields["task"]),

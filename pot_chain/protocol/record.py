@@ -25,7 +25,7 @@ REASONS = frozenset(
         "wrong_dtype",
         "not_finite",  # NaN or infinity
         "wrong_round",  # made for another task, round, miner, checkpoint or number of samples
-        "duplicate",  # the same gradient was committed earlier by another miner
+        "duplicate",  # another miner's gradient, and not what its own samples give
         "gradient_mismatch",  # re-execution gives another gradient
         "loss_mismatch",  # re-execution gives another loss
         "diverged",  # the assigned samples give no finite gradient
@@ -84,6 +84,8 @@ class SignedReport:
             raw = bytes.fromhex(signature[2:])
         except ValueError as error:
             raise ProtocolError("a report's signature is 0x and 130 hex digits") from error
+        if len(raw) != SIGNATURE_BYTES:  # fromhex skips white space
+            raise ProtocolError("a report's signature is 0x and 130 hex digits")
         return cls(parse_address(fields["validator"]), parse_rejections(fields["rejected"]), raw)
 
 
@@ -202,7 +204,9 @@ def exact_fields(value: object, *names: str) -> dict[str, Any]:
 
 def parse_rejections(value: object) -> dict[Address, str]:
     """miner -> reason; unknown reasons are refused."""
-    if not isinstance(value, dict) or any(reason not in REASONS for reason in value.values()):
+    if not isinstance(value, dict) or any(
+        not isinstance(reason, str) or reason not in REASONS for reason in value.values()
+    ):
         raise ProtocolError(f"rejections map miners to one of {', '.join(sorted(REASONS))}")
     return {parse_address(miner): reason for miner, reason in value.items()}
 
