@@ -31,6 +31,10 @@ class InvalidProposal(ProtocolError):
     """A proposal that contradicts the chain, the protocol or itself."""
 
 
+class PrematureProposal(ProtocolError):
+    """A proposal that counts something on chain which is not known here yet; to be checked again then."""
+
+
 @dataclass(frozen=True, slots=True)
 class RoundContext:
     """What the chain says about a round; equal for all validators.
@@ -62,12 +66,21 @@ class RoundContext:
 
 @dataclass(slots=True)
 class Collection:
-    """Commits and reveals of a round as one validator has seen them."""
+    """Commits and reveals of a round as one validator has seen them.
+
+    Attributes:
+        commits: seal by miner in the order of the chain.
+        chain_reveals: miners that have revealed on chain.
+        due: miners whose reveal was there when the round was judged: no proposal may leave them out. A reveal that comes
+            later may be counted and need not, so that nobody can spoil one proposal after the other by revealing late.
+            None until ``settle``.
+    """
 
     context: RoundContext
     commits: dict[Address, Digest] = field(default_factory=dict)
     reveals: dict[Address, Reveal] = field(default_factory=dict)
     chain_reveals: set[Address] = field(default_factory=set)
+    due: frozenset[Address] | None = None
 
     def commit(self, miner: Address, seal: Digest) -> None:
         """A commit event of the chain, in order."""
@@ -86,6 +99,40 @@ class Collection:
         known = reveal.miner in self.reveals
         self.reveals[reveal.miner] = reveal
         return not known
+
+    def follow_chain(self, commits: Mapping[Address, Digest], reveals: Iterable[Reveal]) -> None:
+        """Take over what stands on chain now, which after a reorg may be something else than before.
+
+        Args:
+            commits: seal by miner in the order of the chain.
+            reveals: those made on chain.
+        """
+        before = self.commits
+        self.commits = {miner: seal for miner, seal in commits.items() if miner in self.context.members}
+        self.reveals = {m: reveal for m, reveal in self.reveals.items() if self.commits.get(m) == before.get(m)}
+        self.chain_reveals = set()
+        for reveal in reveals:
+            self.reveal(reveal, on_chain=True)
+
+    def settle(self, miners: Iterable[Address]) -> None:
+        """The round has been judged with the reveals of ``miners``."""
+        self.due = frozenset(miners)
+
+    @property
+    def settled(self) -> bool:
+        """Whether ``settle`` was called."""
+        return self.due is not None
+
+    @property
+    def required(self) -> set[Address]:
+        """Miners whose reveal a proposal must contain."""
+        revealed = set(self.reveals)
+        return revealed if self.due is None else revealed & self.due | self.chain_reveals
+
+    def only(self, miners: Iterable[Address]) -> Collection:
+        """A copy with the reveals of ``miners`` alone; it does not change any more."""
+        reveals = {miner: self.reveals[miner] for miner in miners}
+        return Collection(self.context, dict(self.commits), reveals, set(self.chain_reveals), self.due)
 
     def commits_closed(self, now: int) -> bool:
         """Whether no further commit can come: all members have committed or the deadline has passed."""
@@ -173,7 +220,7 @@ def earnings(context: RoundContext, accepted: Iterable[Address], reports: Iterab
 
 
 def mean_loss(losses: Iterable[float]) -> float:
-    """Mean of the accepted miners' losses, exactly rounded so that order cannot matter."""
+    """Mean of the accepted miners' losses (at least one), exactly rounded so that order cannot matter."""
     values = list(losses)
     return math.fsum(values) / len(values)
 
@@ -235,6 +282,7 @@ def check_proposal(context: RoundContext, collection: Collection, proposal: Prop
     """Re-derive everything about ``proposal`` that needs no tensors.
 
     Raises:
+        PrematureProposal: it may be right, but counts an on-chain reveal that is not known here yet.
         ProtocolError: the first contradiction found, in words.
     """
     outcome, record = proposal.outcome, proposal.record
@@ -254,9 +302,9 @@ def check_proposal(context: RoundContext, collection: Collection, proposal: Prop
     require(record.audit_seed == audit_seed, "another audit seed")
     for reveal in record.reveals.values():
         check_reveal(context, collection.commits, reveal)
-    missing = set(collection.reveals) - set(record.reveals)
+    missing = collection.required - set(record.reveals)
     require(not missing, f"reveals that were made are left out: {', '.join(sorted(missing))}")
-    require(outcome.chain_reveals == len(collection.chain_reveals), "another number of on-chain reveals")
+    require(outcome.chain_reveals >= len(collection.chain_reveals), "on-chain reveals are left out")
     require(set(record.rejected) <= set(record.reveals), "a miner is rejected that has revealed nothing")
     require(outcome.accepted == len(record.accepted) > 0, "another number of accepted gradients")
     validators = [report.validator for report in record.reports]
@@ -270,3 +318,7 @@ def check_proposal(context: RoundContext, collection: Collection, proposal: Prop
     require(
         (outcome.rewards_root, outcome.rewards_total) == (ledger.root, ledger.total), "another rewards root or total"
     )
+    if outcome.chain_reveals > len(collection.chain_reveals):
+        raise PrematureProposal(
+            f"it counts {outcome.chain_reveals} on-chain reveals, {len(collection.chain_reveals)} are known here"
+        )
