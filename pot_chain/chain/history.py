@@ -44,12 +44,17 @@ class FinalSeen:
 
 @dataclass(slots=True)
 class RoundHistory:
-    """A round as the chain tells it. ``commits`` is in the order of the chain."""
+    """A round as the chain tells it. ``commits`` is in the order of the chain.
+
+    ``opened_hash`` (of the block that opened it, 0x-hex) fixes all that came before, so a round that a reorg has opened
+    anew has another one.
+    """
 
     number: int
     epoch: int
     seed: Digest
     opened_block: int
+    opened_hash: str
     parent: Digest
     checkpoint: Digest
     finalized_before: int
@@ -77,6 +82,9 @@ class TaskHistory:
     state: TaskState = TaskState.OPEN
     membership: Membership = field(default_factory=Membership)
     rounds: dict[int, RoundHistory] = field(default_factory=dict)
+    """Ascending."""
+    finals: list[RoundHistory] = field(default_factory=list)
+    """Final rounds, ascending."""
     cancel_after: int | None = None
     claimed: dict[Address, int] = field(default_factory=dict)
     refunded: int = 0
@@ -86,18 +94,13 @@ class TaskHistory:
         """The open round of a running task."""
         if self.state is not TaskState.RUNNING or not self.rounds:
             return None
-        last = self.rounds[max(self.rounds)]
+        last = self.rounds[next(reversed(self.rounds))]
         return last if last.open else None
 
     @property
     def ended(self) -> bool:
         """Whether no further round can come."""
         return self.state in (TaskState.COMPLETED, TaskState.CANCELLED, TaskState.EXPIRED)
-
-    @property
-    def finals(self) -> list[RoundHistory]:
-        """Final rounds in order."""
-        return [self.rounds[number] for number in sorted(self.rounds) if self.rounds[number].final is not None]
 
     def apply(self, event: Event) -> None:
         """Take the next event of this task."""
@@ -113,6 +116,7 @@ class TaskHistory:
                     event.epoch,
                     event.seed,
                     event.block_number,
+                    event.log.block_hash,
                     parent=self.head,
                     checkpoint=self.checkpoint,
                     finalized_before=len(self.finals),
@@ -125,6 +129,7 @@ class TaskHistory:
                 self.rounds[event.round].reveals[event.miner] = Reveal(event.miner, event.cid_digest, event.salt)
             case ev.RoundFinalized():
                 self.head, self.checkpoint = event.digest, event.checkpoint
+                self.finals.append(self.rounds[event.round])
                 self.rounds[event.round].final = FinalSeen(
                     event.digest,
                     event.view_number,
@@ -169,18 +174,19 @@ class History:
     domain: Domain
     tasks: dict[int, TaskHistory] = field(default_factory=dict)
     validators: dict[Address, ValidatorSeen] = field(default_factory=dict)
+    """By operator, as last registered."""
+    key_owners: dict[Address, Address] = field(default_factory=dict)
+    """Operator by vote key, also of keys that were given up: an epoch that is still in use may hold them."""
     epochs: dict[int, tuple[Address, ...]] = field(default_factory=dict)
     """Vote keys by epoch; a certificate's signer index points into the tuple."""
 
     def operators(self, epoch: int) -> dict[Address, Address]:
         """Operator by vote key."""
-        by_key = {seen.vote_key: seen.operator for seen in self.validators.values()}
-        return {key: by_key[key] for key in self.epochs[epoch]}
+        return {key: self.key_owners[key] for key in self.epochs[epoch]}
 
     def endpoints(self, epoch: int) -> dict[Address, str]:
         """URL by vote key."""
-        by_key = {seen.vote_key: seen.endpoint for seen in self.validators.values()}
-        return {key: by_key[key] for key in self.epochs.get(epoch, ())}
+        return {key: self.validators[self.key_owners[key]].endpoint for key in self.epochs.get(epoch, ())}
 
     def apply(self, event: Event) -> None:
         """Take the next event of the chain."""
@@ -188,6 +194,7 @@ class History:
             case ev.NodeRegistered():
                 if event.role is Role.VALIDATOR:
                     self.validators[event.node] = ValidatorSeen(event.node, event.vote_key, event.endpoint)
+                    self.key_owners[event.vote_key] = event.node
             case ev.EndpointChanged():
                 if event.node in self.validators:
                     self.validators[event.node].endpoint = event.endpoint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from pot_chain.chain.logs import Event
 from pot_chain.chain.sender import Mined, TransactionSender
 from pot_chain.protocol.addresses import Digest
 from pot_chain.protocol.eip712 import Domain
+
+
+REMEMBERED_BLOCKS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,9 @@ class ChainClient:
         self._sender = TransactionSender(self.web3, account) if account is not None else None
         self._follower = EventFollower(self.contracts, from_block=self.deployment.from_block)
         self._events: list[Event] = []
-        self._lock = threading.Lock()
-        self._blocks: dict[int, Block] = {}
+        self._lock, self._blocks_lock = threading.Lock(), threading.Lock()
+        self._blocks: OrderedDict[int, Block] = OrderedDict()
+        self._reorgs = 0
         self.history = History(self.domain)
         self.head = 0
         self.now = 0
@@ -88,15 +93,24 @@ class ChainClient:
     def _roll_back(self, block: int) -> None:
         """Forget what happened after ``block``."""
         self._events = [event for event in self._events if event.block_number <= block]
-        self._blocks = {number: seen for number, seen in self._blocks.items() if number <= block}
+        with self._blocks_lock:
+            self._reorgs += 1
+            self._blocks = OrderedDict((number, seen) for number, seen in self._blocks.items() if number <= block)
         self.history = History.fold(self.domain, self._events)
 
     def block(self, number: int) -> Block:
-        """A block of the chain; remembered."""
-        found = self._blocks.get(number)
-        if found is None:
-            found = self._blocks[number] = self._fetch(hex(number))
-        return found
+        """A block of the chain; the last few thousand that were asked for are remembered."""
+        with self._blocks_lock:
+            found, reorgs = self._blocks.get(number), self._reorgs
+        if found is not None:
+            return found
+        fetched = self._fetch(hex(number))
+        with self._blocks_lock:
+            if reorgs == self._reorgs:  # else it may be a block of the abandoned branch
+                self._blocks[number] = fetched
+                if len(self._blocks) > REMEMBERED_BLOCKS:
+                    self._blocks.popitem(last=False)
+        return fetched
 
     def first_block_after(self, timestamp: int, from_block: int) -> int | None:
         """Number of the first block above ``from_block`` with a later timestamp; None while there is none."""
