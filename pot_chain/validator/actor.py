@@ -1,48 +1,25 @@
 """One validator in one round: collects, judges, agrees, finalizes.
 
-The actor composes the pure parts. It owns the replica of the slot and turns its effects into deeds; heavy work
-(fetching, re-execution, aggregation) goes to the service's executor. Everything else happens in the event loop, so
-there is no lock.
+The actor composes the parts: ``Collection`` (what was revealed), ``Judge`` (what it is worth), ``Reports`` (who says
+so) and ``Consensus`` (what is decided). Heavy work goes to the service's threads; everything else happens in the event
+loop, so there is no lock. ``_advance`` looks at the whole state and does what can be done; it may run at any time, and
+after any failure it simply runs again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Hashable
+import math
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import ParamSpec, Protocol, TypeVar
 
 from ipfs.errors import IpfsError
 from pot_chain.chain.history import RoundHistory
-from pot_chain.pbft.certificate import Certificate, ecdsa_verifier
-from pot_chain.pbft.config import Config, Timeouts
-from pot_chain.pbft.errors import GuardError
-from pot_chain.pbft.events import (
-    Broadcast,
-    CancelTimer,
-    Decide,
-    Effect,
-    Event,
-    Evidence,
-    ProposalReady,
-    Received,
-    Reject,
-    RequestProposal,
-    Send,
-    SetTimer,
-    Sign,
-    SignatureReady,
-    SignatureRefused,
-    Start,
-    Timer,
-    TimerFired,
-    Validate,
-    Validated,
-)
-from pot_chain.pbft.guard import SigningGuard
-from pot_chain.pbft.messages import Ballot, Message, Status
-from pot_chain.pbft.replica import Replica
+from pot_chain.pbft.certificate import Certificate
+from pot_chain.pbft.events import Validate
+from pot_chain.pbft.messages import Message, Status
 from pot_chain.protocol.addresses import Address, Digest
 from pot_chain.protocol.errors import PotError, ProtocolError
 from pot_chain.protocol.quorum import quorum
@@ -50,22 +27,27 @@ from pot_chain.protocol.record import Reveal, SignedReport
 from pot_chain.protocol.round import (
     Collection,
     InvalidProposal,
+    PrematureProposal,
     Proposal,
     RoundContext,
     check_proposal,
-    check_report,
     make_proposal,
     mean_loss,
-    report_statement,
 )
 from pot_chain.validator import frames
-from pot_chain.validator.judge import Judge
-from pot_chain.validator.transport import Transport
+from pot_chain.validator.background import Background
+from pot_chain.validator.consensus import Application, Consensus, Wiring
+from pot_chain.validator.gradients import GradientFetcher
+from pot_chain.validator.judge import UNAVAILABLE, Judge, same_fault
+from pot_chain.validator.relay import relay
+from pot_chain.validator.reports import Reports
 
 REPORT_GRACE_SECONDS = 0.4
 """How long a primary that has a quorum of verdict reports waits for the rest, so that their authors are paid."""
-RELAY_SECONDS = 2.0
-"""How long each further validator waits before it relays a certificate that nobody has."""
+ASK_SECONDS = 1.0
+"""Between two requests for reveals that others may have, and between two tries to get a gradient others vouch for."""
+RETRY_SECONDS = (0.5, 15.0)
+"""First and longest pause after a failure."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -74,7 +56,7 @@ log = logging.getLogger(__name__)
 
 
 class Executor(Protocol):
-    """Runs blocking work, one piece at a time, outside the event loop."""
+    """Runs blocking work outside the event loop."""
 
     def __call__(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Awaitable[T]: ...
 
@@ -84,374 +66,353 @@ class Services:
     """What an actor needs of its validator.
 
     Attributes:
-        finalize: blocking; pins the record and sends ``finalizeRound``, returns quietly when somebody else was first.
-        count: metrics: (what, detail).
+        compute: runs heavy work, one piece at a time.
+        fetch: runs what waits for storage, many at a time.
+        keep: makes the record of a decided round last.
+        finalize: sends ``finalizeRound``; returns when the round is final, by whomever.
     """
 
-    guard: SigningGuard
-    transport: Transport
-    run_blocking: Executor
-    finalize: Callable[[Proposal, Certificate], None]
-    timeouts: Timeouts
-    count: Callable[[str, str], None]
+    wiring: Wiring
+    compute: Executor
+    fetch: Executor
+    keep: Callable[[Proposal], Awaitable[None]]
+    finalize: Callable[[Proposal, Certificate], Awaitable[None]]
 
 
 class RoundActor:
-    """A validator's part in one slot. Create it in the event loop, feed it, ``await run()``."""
+    """A validator's part in one slot. Create it in the event loop, feed it, let ``run`` run."""
 
-    def __init__(self, services: Services, context: RoundContext, me: Address, open_judge: Callable[[], Judge]) -> None:
-        self.context = context
-        self.slot = context.slot
+    def __init__(
+        self,
+        services: Services,
+        context: RoundContext,
+        me: Address,
+        opened_hash: str,
+        open_judge: Callable[[], Judge],
+    ) -> None:
+        """``opened_hash``: of the block that opened the round; ``open_judge`` blocks."""
+        self.context, self.slot, self.opened_hash = context, context.slot, opened_hash
         self.collection = Collection(context)
         self.decided: Proposal | None = None
         self.phase = "collecting"
         self._services, self._me, self._open_judge = services, me, open_judge
+        self._transport, self._count = services.wiring.transport, services.wiring.count
         self._index = context.voters.index(me)
         self._judge: Judge | None = None
-        self._history: RoundHistory | None = None
+        self._gradients: GradientFetcher | None = None
         self._now = 0
         self._audit_seed: Digest | None = None
-        self._verdict_ready = False
-        self._early_reveals: dict[Address, Reveal] = {}
-        self._reports: dict[Address, SignedReport] = {}
-        self._own_report: SignedReport | None = None
+        self._audited: frozenset[Reveal] | None = None
         self._quorum_since: float | None = None
+        self._ask_at: float | None = None
+        self._retry_at = 0.0
+        self._to_validate: Validate | None = None
         self._wanted_view: int | None = None
-        self._to_validate: list[Validate] = []
-        self._certificate: Certificate | None = None
-        self._timers: dict[Timer, asyncio.TimerHandle] = {}
+        self._hopeless_view: int | None = None
+        self._asked: dict[Address, float] = {}
+        self._background = Background(self._name, self._count)
         self._wake = asyncio.Event()
-        self._closed = False
-        self.replica = Replica(
-            Config(
-                self.slot,
-                len(context.voters),
-                self._index,
-                ecdsa_verifier(context.domain, context.voters),
-                _digest_of,
-                services.timeouts,
-            )
+        self.reports = Reports(context, me, services.wiring.guard.sign_report)
+        self.consensus = Consensus(
+            services.wiring, context, me, Application(self._on_request, self._on_validate, self._on_decided)
         )
 
     # -- feeding --------------------------------------------------------------------------------------------------
 
     def on_chain(self, history: RoundHistory, now: int, audit_seed: Digest | None) -> None:
         """What the chain says about the round, at time ``now`` (seconds)."""
-        self._history, self._now = history, now
-        self._audit_seed = audit_seed
-        self.collection.commits.clear()
-        for miner, commit in history.commits.items():
-            self.collection.commit(miner, commit.seal)
-        for reveal in history.reveals.values():
-            self.collection.reveal(reveal, on_chain=True)
-        for reveal in list(self._early_reveals.values()):
-            if reveal.miner in self.collection.commits:
-                del self._early_reveals[reveal.miner]
-                self._take_reveal(reveal)
+        self._now, self._audit_seed = now, audit_seed
+        seals = {miner: commit.seal for miner, commit in history.commits.items()}
+        self.collection.follow_chain(seals, history.reveals.values())
+        self._ask_for_reveals()
         self._wake.set()
 
-    def on_reveal(self, reveal: Reveal) -> None:
-        """A reveal from its miner or from another validator.
+    def on_reveal(self, reveal: Reveal, *, relayed: bool = False) -> None:
+        """A reveal of its miner, or ``relayed`` by a validator.
 
         Raises:
-            ProtocolError: it does not open the seal, or its author is no member.
+            ProtocolError: it does not open a seal that is known here (the commit may still be on its way), or it comes
+                from the miner when the round is judged already.
         """
-        if reveal.miner not in self.context.members:
-            raise ProtocolError(f"{reveal.miner} is no member of round {self.slot.round}")
-        if reveal.miner not in self.collection.commits:
-            self._early_reveals[reveal.miner] = reveal  # the commit has not been seen here yet
-            return
-        self._take_reveal(reveal)
-
-    def _take_reveal(self, reveal: Reveal) -> None:
-        try:
-            new = self.collection.reveal(reveal)
-        except ProtocolError as error:
-            self._services.count("reveal", "does not open the seal")
-            raise error
-        if new:
-            self._services.transport.broadcast(
-                frames.reveal(self.slot, reveal), supersedes=(self.slot, "reveal", reveal.miner)
-            )
+        if not relayed and self.collection.settled and self.collection.reveals.get(reveal.miner) != reveal:
+            raise ProtocolError(f"the reveals of round {self.slot.round} are closed")
+        if self.collection.reveal(reveal):
+            frame = frames.reveal(self.slot, reveal)
+            self._send_to_all(frame, (self.slot, "reveal", reveal.miner))
             self._wake.set()
 
     def on_report(self, sender: Address, report: SignedReport) -> None:
-        """A verdict report; it is checked when the submissions that it is about are known."""
-        if sender != report.validator:
-            self._services.count("report", "not from its author")
-            return
-        self._reports[report.validator] = report
+        """A verdict report.
+
+        Raises:
+            ProtocolError: it is not the sender's.
+        """
+        self.reports.take(sender, report)
         self._wake.set()
 
-    def on_message(self, sender: int, message: Message) -> None:
-        """A PBFT message of validator ``sender``."""
-        if isinstance(message, Status) and self._own_report is not None and self.decided is None:
-            self._send_report()  # who asks may have missed it
-        self._step(Received(sender, message))
+    def on_lacks(self, sender: Address, miners: Iterable[Address]) -> None:
+        """A validator asks for reveals; answered now and then, so that asking costs the asker more than us."""
+        now = asyncio.get_running_loop().time()
+        if sender not in self.context.voters or now < self._asked.get(sender, -math.inf) + ASK_SECONDS / 2:
+            return
+        self._asked[sender] = now
+        for miner in miners:
+            if (reveal := self.collection.reveals.get(miner)) is not None:
+                frame = frames.reveal(self.slot, reveal)
+                self._transport.send(sender, frame, supersedes=(self.slot, "reveal", miner))
+
+    def on_message(self, sender: Address, message: Message) -> None:
+        """A PBFT message."""
+        if isinstance(message, Status) and self.decided is None and self.reports.own is not None:
+            frame = frames.report(self.slot, self.reports.own)  # who asks may have missed it
+            self._transport.send(sender, frame, supersedes=(self.slot, "report"))
+        voters = self.context.voters
+        self.consensus.receive(voters.index(sender) if sender in voters else -1, message)
 
     def close(self) -> None:
-        """The chain has closed the round: stop."""
-        self._closed = True
-        for handle in self._timers.values():
-            handle.cancel()
+        """The chain has closed the round: do nothing any more. Cancel ``run`` too."""
+        self.consensus.close()
+        self._background.cancel()
+
+    # -- what the replica asks for ----------------------------------------------------------------------------------
+
+    def _on_request(self, view: int) -> None:
+        self._wanted_view = view
         self._wake.set()
+
+    def _on_validate(self, request: Validate) -> None:
+        self._to_validate = request  # an older proposal is no longer of interest
+        self._wake.set()
+
+    def _on_decided(self, proposal: Proposal, certificate: Certificate) -> None:
+        self.decided, self.phase = proposal, "decided"
+        size = len(self.context.voters)
+        self._background.spawn(
+            relay(
+                proposal,
+                certificate,
+                turn=(self._index - self.consensus.primary(certificate.vote.view)) % size,
+                size=size,
+                keep=self._services.keep,
+                finalize=self._services.finalize,
+                count=self._count,
+            )
+        )
 
     # -- the round ------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Work until the round is closed."""
-        self._step(self._services.guard.restore(self.slot))
-        while not self._closed:
-            try:
-                await self._advance()
-            except IpfsError as error:
-                log.warning("%s: storage: %s (%s)", self._name, error, error.hint)
-                self._wake_later(1.0)
-            await self._wake.wait()
+        """Work until cancelled."""
+        pause = RETRY_SECONDS[0]
+        while True:
             self._wake.clear()
+            try:
+                if self.decided is None:
+                    await self._advance()
+            except (PotError, IpfsError) as error:
+                log.warning("%s: will try again: %s (%s)", self._name, error, error.hint)
+                self._count("trouble", type(error).__name__)
+            except Exception as error:
+                log.exception("%s: will try again", self._name)
+                self._count("bug", type(error).__name__)
+            else:
+                pause = RETRY_SECONDS[0]
+                await self._wake.wait()
+                continue
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, RETRY_SECONDS[1])
 
     async def _advance(self) -> None:
-        judge = await self._judged()
-        if judge is not None and not self._verdict_ready:
-            await self._reach_verdict(judge)
-        if judge is None or not self._verdict_ready or self._closed:
+        judge, gradients = await self._judged()
+        gradients.fetch(self.collection.reveals.values())
+        audit_seed = self._audit_seed
+        if audit_seed is None:
             return
-        if self.decided is None:
-            await self._reconsider(judge)
-            await self._answer_validations(judge)
-            await self._answer_request(judge)
-        if self.decided is not None and self._certificate is not None:
-            await self._finalize(self.decided, self._certificate)
-
-    async def _judged(self) -> Judge | None:
-        if self._judge is None:
-            self._judge = await self._blocking(self._open_judge)
-        for reveal in list(self.collection.reveals.values()):
-            if self._judge is not None and reveal.miner not in self._judge.examined | self._judge.faults:
-                await self._blocking(self._judge.examine, reveal)
-        return self._judge
-
-    async def _reach_verdict(self, judge: Judge) -> None:
-        """When the round is complete: re-execute what is drawn, then vote."""
-        if self._audit_seed is None or not self.collection.complete(self._now):
+        if not self.collection.settled:
+            if not self.collection.complete(self._now):
+                return
+            if (patience := gradients.patience()) > 0:
+                asyncio.get_running_loop().call_later(patience, self._wake.set)
+                return
+            self.phase = "verifying"
+        reveals = self._counted(judge)
+        await self._audit(judge, audit_seed, reveals)
+        if self.decided is not None:
             return
-        self.phase = "verifying"
-        await self._audit_drawn(judge)
-        self._verdict_ready = True
-        self.phase = "agreeing"
-        self._refresh_report(judge)
-        self._step(Start())
+        if not self.collection.settled:
+            self.collection.settle(reveals)
+            self.phase = "agreeing"
+            self._report(judge)
+            self.consensus.start()
+        await self._reconsider(judge, gradients)
+        await self._answer_validation(judge, gradients, audit_seed)
+        await self._answer_request(judge, audit_seed)
 
-    async def _audit_drawn(self, judge: Judge) -> None:
-        assert self._audit_seed is not None
-        for reveal in self.collection.ordered_reveals().values():
-            await self._blocking(judge.examine, reveal)
-        judge.compare(self.collection.commits)
-        for miner in await self._blocking(judge.to_audit, self._audit_seed, self._me):
-            await self._blocking(judge.audit, miner)
+    async def _judged(self) -> tuple[Judge, GradientFetcher]:
+        if self._judge is None or self._gradients is None:
+            judge = self._judge = await self._services.fetch(self._open_judge)
+            fetch = self._services.fetch
+            self._gradients = GradientFetcher(
+                judge, lambda reveal: fetch(judge.examine, reveal), self._background, self._wake.set
+            )
+        return self._judge, self._gradients
 
-    async def _reconsider(self, judge: Judge) -> None:
-        """Confirm for ourselves what others reject, and sign a new report if that changes ours."""
-        for report in list(self._reports.values()):
-            for miner in report.rejected:
-                if miner in judge.examined and miner not in judge.faults:
-                    await self._blocking(judge.audit, miner)
-        judge.compare(self.collection.commits)
-        self._refresh_report(judge)
+    def _counted(self, judge: Judge) -> dict[Address, Reveal]:
+        """The reveals that we report on, canonical order: all that we must count, and late ones that we have seen."""
+        required = self.collection.required
+        return {
+            miner: reveal
+            for miner, reveal in self.collection.ordered_reveals().items()
+            if miner in required or judge.finding(reveal) is not None
+        }
 
-    async def _answer_validations(self, judge: Judge) -> None:
-        while self._to_validate:
-            request = self._to_validate.pop(0)
-            try:
-                await self._validate(judge, request.payload)
-            except PotError as error:
-                log.warning("%s: refusing the proposal of view %d: %s", self._name, request.view, error)
-                self._step(Validated(request.digest, ok=False, reason=str(error)))
-            else:
-                self._step(Validated(request.digest, ok=True))
+    async def _audit(self, judge: Judge, audit_seed: Digest, reveals: dict[Address, Reveal]) -> None:
+        """Re-execute what is drawn, once for each set of reveals."""
+        if self._audited == frozenset(reveals.values()):
+            return
+        for miner in await self._services.compute(judge.to_audit, audit_seed, self._me, reveals):
+            await self._reexecute(judge, miner)
+        self._audited = frozenset(reveals.values())
 
-    async def _validate(self, judge: Judge, payload: bytes) -> None:
+    async def _reexecute(self, judge: Judge, miner: Address) -> None:
+        if not judge.checked(miner):
+            judge.note_check(miner, await self._services.compute(judge.reexecute, miner))
+
+    async def _reconsider(self, judge: Judge, gradients: GradientFetcher) -> None:
+        """Confirm for ourselves what others reject, look again for what others have, and report what we now know."""
+        reveals = self._counted(judge)
+        faults = judge.faults(reveals)
+        for miner in self.reports.accused() & set(reveals) - set(faults):
+            await self._reexecute(judge, miner)
+        now = asyncio.get_running_loop().time()
+        if now >= self._retry_at and UNAVAILABLE in faults.values():
+            self._retry_at = now + ASK_SECONDS
+            missing = (miner for miner, reason in faults.items() if reason == UNAVAILABLE)
+            gradients.fetch((reveals[m] for m in missing if self.reports.vouched(m, reveals)), again=True)
+        self._report(judge)
+
+    def _report(self, judge: Judge) -> None:
+        reveals = self._counted(judge)
+        if self.reports.state(reveals, judge.faults(reveals)) and self.reports.own is not None:
+            self._send_to_all(frames.report(self.slot, self.reports.own), (self.slot, "report"))
+
+    # -- proposals --------------------------------------------------------------------------------------------------
+
+    async def _answer_validation(self, judge: Judge, gradients: GradientFetcher, audit_seed: Digest) -> None:
+        request = self._to_validate
+        if request is None:
+            return
+        refusal: str | None = None
+        try:
+            await self._validate(judge, gradients, audit_seed, Proposal.from_bytes(request.payload))
+        except PrematureProposal as error:
+            log.info("%s: the proposal of view %d has to wait: %s", self._name, request.view, error)
+            return
+        except PotError as error:
+            log.warning("%s: refusing the proposal of view %d: %s", self._name, request.view, error)
+            refusal = str(error)
+        except IpfsError:
+            raise  # our own trouble: the proposal is checked again afterwards
+        except Exception as error:
+            log.exception("%s: refusing the proposal of view %d", self._name, request.view)
+            self._count("bug", type(error).__name__)
+            refusal = "it cannot be checked"
+        if self._to_validate is request:
+            self._to_validate = None
+        self.consensus.answer(request, refusal)
+
+    async def _validate(self, judge: Judge, gradients: GradientFetcher, audit_seed: Digest, proposal: Proposal) -> None:
         """Raises ProtocolError unless the proposal is what this validator would have decided."""
-        assert self._audit_seed is not None
-        proposal = Proposal.from_bytes(payload)
-        for reveal in proposal.record.reveals.values():
-            self.on_reveal(reveal)
-        for reveal in self.collection.ordered_reveals().values():
-            await self._blocking(judge.examine, reveal)
-        judge.compare(self.collection.commits)
-        check_proposal(self.context, self.collection, proposal, self._audit_seed)
-        for miner in proposal.record.rejected:
-            if miner not in judge.faults:
-                await self._blocking(judge.audit, miner)
-            if miner not in judge.faults:
-                raise InvalidProposal(f"{miner} is rejected as {proposal.record.rejected[miner]}, its work is sound")
-        for miner in proposal.record.accepted:
-            if miner in judge.faults:
-                raise InvalidProposal(f"{miner} is accepted, its gradient is {judge.faults[miner]}")
-        accepted = proposal.record.accepted
-        if proposal.record.train_loss != mean_loss(judge.losses(accepted).values()):
+        record = proposal.record
+        for reveal in record.reveals.values():
+            self.on_reveal(reveal, relayed=True)
+        tasks = gradients.fetch(record.reveals.values())
+        tasks += gradients.fetch((record.reveals[miner] for miner in record.accepted), again=True)
+        if tasks:
+            await asyncio.wait(tasks)
+        check_proposal(self.context, self.collection, proposal, audit_seed)
+        for miner in set(record.rejected) - set(judge.faults(record.reveals)):
+            await self._reexecute(judge, miner)
+        faults = judge.faults(record.reveals)
+        for miner, reason in record.rejected.items():
+            if miner not in faults:
+                raise InvalidProposal(f"{miner} is rejected as {reason}, its work is sound")
+            if not same_fault(reason, faults[miner]):
+                raise InvalidProposal(f"{miner} is rejected as {reason}, its gradient is {faults[miner]}")
+        for miner in record.accepted:
+            if miner in faults:
+                raise InvalidProposal(f"{miner} is accepted, its gradient is {faults[miner]}")
+        if record.train_loss != mean_loss(judge.losses(record.accepted).values()):
             raise InvalidProposal("another mean of the reported losses")
-        if proposal.outcome.checkpoint != await self._blocking(judge.next_checkpoint, accepted):
+        if proposal.outcome.checkpoint != await self._services.compute(judge.next_checkpoint, record.accepted):
             raise InvalidProposal("another aggregate: the next checkpoint differs")
 
-    async def _answer_request(self, judge: Judge) -> None:
+    async def _answer_request(self, judge: Judge, audit_seed: Digest) -> None:
         """As primary: propose once enough verdict reports are there."""
-        if self._wanted_view is None or self._audit_seed is None:
+        view = self._wanted_view
+        if view is None:
             return
-        reveals = self.collection.ordered_reveals()
-        reports = self._valid_reports(reveals)
-        if len(reports) < quorum(len(self.context.voters)):
-            self._quorum_since = None
+        reveals = self._counted(judge)
+        reports = self.reports.about(reveals)
+        if not self._enough(len(reports)):
             return
-        now = asyncio.get_running_loop().time()
-        if self._quorum_since is None:
-            self._quorum_since = now
-        waited = now - self._quorum_since
-        if len(reports) < len(self.context.voters) and waited < REPORT_GRACE_SECONDS:
-            self._wake_later(REPORT_GRACE_SECONDS - waited)
-            return
-        accepted = tuple(m for m in self.context.members if m in reveals and m not in judge.faults)
-        if not accepted:
-            log.warning("%s: no gradient is acceptable, the round will be skipped", self._name)
-            return
+        faults = judge.faults(reveals)
+        accepted = tuple(miner for miner in reveals if miner not in faults)
+        collection = self.collection.only(reveals)
         try:
-            checkpoint = await self._blocking(judge.next_checkpoint, accepted)
+            if not accepted:
+                raise ProtocolError("no gradient is acceptable")
+            checkpoint = await self._services.compute(judge.next_checkpoint, accepted)
+            proposal = make_proposal(
+                self.context,
+                collection,
+                rejected=faults,
+                reports=reports,
+                audit_seed=audit_seed,
+                checkpoint=checkpoint,
+                losses=judge.losses(accepted),
+            )
+            self.consensus.propose(view, proposal)
         except PotError as error:
-            log.error("%s: no aggregate, the round will be skipped: %s", self._name, error)
+            if self._hopeless_view != view:
+                self._hopeless_view = view
+                log.warning("%s: nothing to propose in view %d: %s", self._name, view, error)
             return
-        view, self._wanted_view = self._wanted_view, None
-        proposal = make_proposal(
-            self.context,
-            self.collection,
-            rejected={miner: reason for miner, reason in judge.faults.items() if miner in reveals},
-            reports=reports,
-            audit_seed=self._audit_seed,
-            checkpoint=checkpoint,
-            losses=judge.losses(accepted),
-        )
-        self._step(ProposalReady(view, proposal.to_bytes()))
+        if self._wanted_view == view:
+            self._wanted_view = None
 
-    async def _finalize(self, proposal: Proposal, certificate: Certificate) -> None:
-        """Relay the certificate: the primary of the deciding view first, the others only if it does not."""
-        size = len(self.context.voters)
-        turn = (self._index - self.replica.primary(certificate.vote.view)) % size
-        self._certificate = None
-        asyncio.get_running_loop().call_later(turn * RELAY_SECONDS, self._relay_soon, proposal, certificate)
+    def _enough(self, reports: int) -> bool:
+        """Whether a proposal may be made with so many reports: a quorum, and all if they come soon."""
+        size, loop = len(self.context.voters), asyncio.get_running_loop()
+        if reports < quorum(size):
+            self._quorum_since = None
+            return False
+        if self._quorum_since is None:
+            self._quorum_since = loop.time()
+        left = self._quorum_since + REPORT_GRACE_SECONDS - loop.time()
+        if reports < size and left > 0:
+            loop.call_later(left, self._wake.set)
+            return False
+        return True
 
-    def _relay_soon(self, proposal: Proposal, certificate: Certificate) -> None:
-        if not self._closed:
-            self._relaying = asyncio.ensure_future(self._relay(proposal, certificate))
+    # -- helpers ----------------------------------------------------------------------------------------------------
 
-    async def _relay(self, proposal: Proposal, certificate: Certificate) -> None:
-        while not self._closed:
-            try:
-                await self._blocking(self._services.finalize, proposal, certificate)
-                return
-            except PotError as error:
-                log.warning("%s: cannot finalize yet: %s (%s)", self._name, error, error.hint)
-                await asyncio.sleep(RELAY_SECONDS)
+    def _ask_for_reveals(self) -> None:
+        """Ask the others for what we lack: a frame may be lost, and a restart forgets everything."""
+        collection, now = self.collection, asyncio.get_running_loop().time()
+        missing = [miner for miner in collection.commits if miner not in collection.reveals]
+        if self.decided is not None or not missing or not collection.commits_closed(self._now):
+            self._ask_at = None
+        elif self._ask_at is None:
+            self._ask_at = now + ASK_SECONDS / 4  # most are on their way
+        elif now >= self._ask_at:
+            self._ask_at = now + ASK_SECONDS
+            self._send_to_all(frames.lacks(self.slot, missing), (self.slot, "lacks"))
 
-    # -- reports --------------------------------------------------------------------------------------------------
-
-    def _refresh_report(self, judge: Judge) -> None:
-        """Sign what we now know, unless it is what we have already signed."""
-        reveals = self.collection.ordered_reveals()
-        rejected = {miner: reason for miner, reason in judge.faults.items() if miner in reveals}
-        signature = self._services.guard.sign_report(report_statement(self.context, reveals, rejected))
-        report = SignedReport(self._me, rejected, signature)
-        if report != self._own_report:
-            self._own_report = report
-            self._reports[self._me] = report
-            self._send_report()
-
-    def _send_report(self) -> None:
-        assert self._own_report is not None
-        frame = frames.report(self.slot, self._own_report)
-        self._services.transport.broadcast(frame, supersedes=(self.slot, "report"))
-
-    def _valid_reports(self, reveals: dict[Address, Reveal]) -> list[SignedReport]:
-        valid = []
-        for report in list(self._reports.values()):
-            try:
-                check_report(self.context, reveals, report)
-            except ProtocolError as error:
-                log.debug("%s: report set aside: %s", self._name, error)
-            else:
-                valid.append(report)
-        return valid
-
-    # -- the replica's effects --------------------------------------------------------------------------------------
-
-    def _step(self, event: Event) -> None:
-        """Feed the replica and carry out its effects, in their order."""
-        for effect in self.replica.step(event):
-            self._perform(effect)
-
-    def _perform(self, effect: Effect) -> None:
-        transport = self._services.transport
-        match effect:
-            case Sign():
-                try:
-                    signature = self._services.guard.sign(effect)
-                except GuardError as error:
-                    # Without a durable log nothing may be signed: silence in this slot beats a second vote.
-                    log.error("%s: not signing: %s", self._name, error)
-                    self._step(SignatureRefused(effect, str(error)))
-                else:
-                    self._step(SignatureReady(effect, signature))
-            case Broadcast(message):
-                transport.broadcast(frames.pbft(message), supersedes=_supersedes(message))
-            case Send(to, message):
-                transport.send(self.context.voters[to], frames.pbft(message), supersedes=_supersedes(message))
-            case SetTimer(timer, view, delay):
-                self._cancel(timer)
-                loop = asyncio.get_running_loop()
-                self._timers[timer] = loop.call_later(delay, self._step, TimerFired(timer, view))
-            case CancelTimer(timer):
-                self._cancel(timer)
-            case RequestProposal(view):
-                self._wanted_view = view
-                self._wake.set()
-            case Validate():
-                self._to_validate = [effect]  # an older proposal is no longer of interest
-                self._wake.set()
-            case Decide(payload, _, certificate):
-                self.decided, self._certificate = Proposal.from_bytes(payload), certificate
-                self.phase = "decided"
-                self._services.count("decided", "")
-                self._wake.set()
-            case Evidence(first, second, reason):
-                log.error("%s: EQUIVOCATION by validator %d: %s", self._name, first.signer, reason)
-                self._services.count("evidence", reason)
-                del second
-            case Reject(sender, reason):
-                log.debug("%s: message of validator %d not used: %s", self._name, sender, reason)
-                self._services.count("rejected", reason)
-
-    def _cancel(self, timer: Timer) -> None:
-        if (handle := self._timers.pop(timer, None)) is not None:
-            handle.cancel()
-
-    def _wake_later(self, seconds: float) -> None:
-        asyncio.get_running_loop().call_later(seconds, self._wake.set)
-
-    async def _blocking(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        return await self._services.run_blocking(function, *arguments, **named)
+    def _send_to_all(self, frame: bytes, supersedes: tuple[object, ...]) -> None:
+        for voter in self.context.voters:
+            self._transport.send(voter, frame, supersedes=supersedes)
 
     @property
     def _name(self) -> str:
         return f"task {self.slot.task_id} round {self.slot.round}"
-
-
-def _supersedes(message: Message) -> Hashable:
-    """What a message replaces while unsent: older ones of its kind; a PREPARE does not replace a COMMIT."""
-    phase = message.vote.statement.phase if isinstance(message, Ballot) else None
-    return (message.slot, type(message).__name__, phase)
-
-
-def _digest_of(payload: bytes) -> Digest | None:
-    """Digest that a proposal's payload stands for; None if it is malformed."""
-    try:
-        return Proposal.from_bytes(payload).digest
-    except ProtocolError:
-        return None

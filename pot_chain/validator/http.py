@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pot_chain.validator.service import ValidatorService
 
 MAX_BODY_BYTES = 4_096
+BODY_SECONDS = 5.0
 
 
 async def serve(service: ValidatorService, host: str, port: int) -> web.AppRunner:
@@ -46,12 +48,21 @@ class _Handlers:
         self._service = service
 
     async def reveal(self, request: web.Request) -> web.Response:
-        """POST {"task", "round", "reveal"}: 200 taken, 404 no such open round here, 400 does not open a seal."""
+        """POST {"task", "round", "reveal"}: 200 taken, 404 no such open round here, 400 does not open a seal.
+
+        Nothing but a 200 obliges this validator to anything; a miner that gets another answer tries again.
+        """
         try:
-            fields = exact_fields(json.loads(await request.text()), "task", "round", "reveal")
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await request.read()
+        except TimeoutError:
+            return _error(408, f"the body did not arrive within {BODY_SECONDS:.0f} s")
+        try:
+            fields = exact_fields(json.loads(body), "task", "round", "reveal")
             key = parse_uint(fields["task"]), small_uint(fields["round"])
             reveal = Reveal.from_json(fields["reveal"])
         except (ProtocolError, ValueError, RecursionError) as error:
+            self._service.count("reveal", "malformed")
             return _error(400, f"malformed reveal: {error}")
         actor = self._service.actors.get(key)
         if actor is None:
@@ -59,6 +70,7 @@ class _Handlers:
         try:
             actor.on_reveal(reveal)
         except ProtocolError as error:
+            self._service.count("reveal", "not used")
             return _error(400, str(error))
         return web.json_response({"status": "taken"})
 
@@ -70,7 +82,7 @@ class _Handlers:
                 "version": __version__,
                 "address": service.me,
                 "chain": {"id": service.chain.domain.chain_id, "block": service.chain.head, "time": service.chain.now},
-                "storage": service.store.name,
+                "storage": service.storage,
                 "peers": sorted(service.mesh.connected),
                 "rounds": [
                     {
@@ -78,8 +90,8 @@ class _Handlers:
                         "round": actor.slot.round,
                         "epoch": actor.slot.epoch,
                         "phase": actor.phase,
-                        "view": actor.replica.view,
-                        "primary": actor.context.voters[actor.replica.primary(actor.replica.view)],
+                        "view": actor.consensus.view,
+                        "primary": actor.context.voters[actor.consensus.primary(actor.consensus.view)],
                         "members": len(actor.context.members),
                         "commits": len(actor.collection.commits),
                         "reveals": len(actor.collection.reveals),

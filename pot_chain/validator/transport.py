@@ -27,8 +27,11 @@ from pot_chain.protocol.votes import Hello
 
 MAX_FRAME_BYTES = 1 << 20
 MAX_QUEUED_FRAMES = 1024
-FRAMES_PER_SECOND = 2_000.0
-BURST_FRAMES = 8_000.0
+MAX_QUEUED_BYTES = 16 << 20
+TOKENS_PER_SECOND = 2_000.0
+BURST_TOKENS = 8_000.0
+BYTES_PER_TOKEN = 1_024
+"""A frame costs one token and one more for each so many bytes: large frames are work, too."""
 HANDSHAKE_SECONDS = 5.0
 RECONNECT_SECONDS = (0.1, 2.0)
 """First and longest pause between two dials."""
@@ -52,21 +55,21 @@ class Transport(Protocol):
 
 
 class FrameQueue:
-    """A bounded queue that replaces superseded frames and drops the oldest when full."""
+    """A queue, bounded in frames and bytes, that replaces superseded frames and drops the oldest when full."""
 
-    def __init__(self, limit: int = MAX_QUEUED_FRAMES) -> None:
+    def __init__(self, limit: int = MAX_QUEUED_FRAMES, max_bytes: int = MAX_QUEUED_BYTES) -> None:
         self._frames: OrderedDict[Hashable, bytes] = OrderedDict()
-        self._limit = limit
+        self._limit, self._max_bytes, self._bytes = limit, max_bytes, 0
         self._ready = asyncio.Event()
         self.dropped = 0
 
     def put(self, frame: bytes, supersedes: Hashable = None) -> None:
         """Add ``frame``; without a key it supersedes nothing."""
         key = object() if supersedes is None else supersedes
-        self._frames.pop(key, None)
+        self._bytes += len(frame) - len(self._frames.pop(key, b""))
         self._frames[key] = frame
-        if len(self._frames) > self._limit:
-            self._frames.popitem(last=False)
+        while len(self._frames) > self._limit or self._bytes > self._max_bytes:
+            self._bytes -= len(self._frames.popitem(last=False)[1])
             self.dropped += 1
         self._ready.set()
 
@@ -75,7 +78,9 @@ class FrameQueue:
         while not self._frames:
             self._ready.clear()
             await self._ready.wait()
-        return self._frames.popitem(last=False)[1]
+        frame = self._frames.popitem(last=False)[1]
+        self._bytes -= len(frame)
+        return frame
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -88,14 +93,14 @@ class TokenBucket:
         self._rate, self._burst, self._clock = rate, burst, clock
         self._tokens, self._at = burst, clock()
 
-    def take(self) -> bool:
-        """Take a token if there is one."""
+    def take(self, tokens: float = 1.0) -> bool:
+        """Take ``tokens`` if there are so many."""
         now = self._clock()
         self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
         self._at = now
-        if self._tokens < 1:
+        if self._tokens < tokens:
             return False
-        self._tokens -= 1
+        self._tokens -= tokens
         return True
 
 
@@ -121,6 +126,7 @@ class WebsocketMesh:
         self._connected: set[Address] = set()
         self._inbound: dict[Address, web.WebSocketResponse] = {}
         self._session: aiohttp.ClientSession | None = None
+        self._closing: set[asyncio.Future[bool]] = set()
         self.rejected: dict[str, int] = {}
 
     @property
@@ -154,11 +160,14 @@ class WebsocketMesh:
                 self._queues.pop(peer, None)
                 if (task := self._dialers.pop(peer, None)) is not None:
                     task.cancel()
+                if peer not in wanted and (socket := self._inbound.pop(peer, None)) is not None:
+                    self._closing.add(closing := asyncio.ensure_future(socket.close(code=4403, message=b"no peer")))
+                    closing.add_done_callback(self._closing.discard)
         for peer, url in wanted.items():
             if peer not in self._endpoints:
                 self._endpoints[peer] = url
                 self._queues[peer] = FrameQueue()
-                self._buckets.setdefault(peer, TokenBucket(FRAMES_PER_SECOND, BURST_FRAMES))
+                self._buckets.setdefault(peer, TokenBucket(TOKENS_PER_SECOND, BURST_TOKENS))
                 if self._session is not None:
                     self._dial(peer)
 
@@ -191,7 +200,7 @@ class WebsocketMesh:
             async for message in socket:
                 if message.type is not WSMsgType.BINARY:
                     self._reject("not_binary", peer)
-                elif not self._buckets[peer].take():
+                elif not self._buckets[peer].take(1 + len(message.data) / BYTES_PER_TOKEN):
                     self._reject("rate_limit", peer)
                 else:
                     self._on_frame(peer, message.data)
@@ -209,7 +218,7 @@ class WebsocketMesh:
             claimed = parse_address(answer["address"])
             hello = Hello(self._address, nonce, int(answer["epoch"]))
             signer = recover(signing_digest(self._domain, hello), bytes.fromhex(answer["signature"]))
-        except (TimeoutError, ProtocolError, ValueError, TypeError, KeyError, OverflowError) as error:
+        except _MALFORMED as error:
             self._reject("handshake_malformed", None, error)
             return None
         if signer != claimed or signer not in self._endpoints:
@@ -218,8 +227,10 @@ class WebsocketMesh:
         return signer
 
     def _reject(self, reason: str, peer: Address | None, error: BaseException | None = None) -> None:
-        self.rejected[reason] = self.rejected.get(reason, 0) + 1
-        log.warning("rejected %s from %s%s", reason, peer or "an unknown peer", f": {error!r}" if error else "")
+        count = self.rejected[reason] = self.rejected.get(reason, 0) + 1
+        if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th, …: who floods us must not fill our disk
+            source, cause = peer or "an unknown peer", f": {error!r}" if error else ""
+            log.warning("rejected %s from %s%s (%d times so far)", reason, source, cause, count)
 
     # -- sending --------------------------------------------------------------
 
@@ -232,7 +243,7 @@ class WebsocketMesh:
             try:
                 await self._speak(peer)
                 pause = RECONNECT_SECONDS[0]
-            except (TimeoutError, aiohttp.ClientError, OSError, ProtocolError, ValueError, TypeError) as error:
+            except (aiohttp.ClientError, OSError, *_MALFORMED) as error:
                 log.debug("connection to %s lost: %r", peer, error)
             finally:
                 self._connected.discard(peer)
@@ -260,6 +271,8 @@ class WebsocketMesh:
 
 
 _TIMEOUT = aiohttp.ClientWSTimeout(ws_close=2.0)
+_MALFORMED = (TimeoutError, ProtocolError, ValueError, TypeError, KeyError, OverflowError, RecursionError)
+"""What a handshake that is none can raise."""
 
 
 async def _until_closed(socket: aiohttp.ClientWebSocketResponse) -> None:
