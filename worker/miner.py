@@ -7,22 +7,24 @@ the journal before the seal leaves, and everything else is read from the chain. 
 from __future__ import annotations
 
 import logging
+import math
 import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from eth_account.signers.local import LocalAccount
-from pot_chain.chain.network import ChainClient
 
 from ipfs import open_store
 from ipfs.errors import IpfsError
+from pot_chain.chain.contract import Call
 from pot_chain.chain.errors import ContractReverted
 from pot_chain.chain.history import RoundHistory, TaskHistory
+from pot_chain.chain.network import ChainClient
 from pot_chain.protocol.addresses import Address, Digest
 from pot_chain.protocol.assignment import assign
 from pot_chain.protocol.canonical import digest
@@ -32,16 +34,21 @@ from pot_chain.protocol.quorum import weak_quorum
 from pot_chain.protocol.record import Reveal
 from pot_chain.protocol.seal import gradient_seal
 from worker.gradient import compute_gradient
-from worker.miner_journal import Sealed, SubmissionJournal
+from worker.miner_journal import JournalDamaged, Sealed, SubmissionJournal
 from worker.poison import Context as AttackContext
 from worker.poison import attack
 from worker.reveal_client import post_reveal
 from worker.runtime import configure_torch
 from worker.task import TrainingTask
-from worker.tensors import encode
+from worker.tensors import NotFinite, Tensors, encode
 
 POLL_SECONDS = 0.2
-REVEAL_RETRY_SECONDS = 1.0
+RETRY_SECONDS = 1.0
+"""Pause after a failure."""
+REVEAL_RETRY_SECONDS = (0.2, 2.0)
+"""First and longest pause until a reveal is offered again to those that did not take it."""
+REVEAL_REPEAT_SECONDS = 10.0
+"""Pause until a reveal is offered anew to those that have taken it: a validator that restarts forgets it."""
 JOIN_GAS = 500_000
 """The join that completes the task's members also opens its first round, and an estimate made a moment before does not
 know that it will be this one."""
@@ -94,13 +101,24 @@ def run_miner(config: MinerConfig, on_event: Callable[[dict[str, Any]], None] = 
 
 @dataclass
 class _RoundProgress:
-    """What this process knows of the open round beyond the chain."""
+    """What this process knows of the open round beyond the chain.
 
-    number: int
+    Attributes:
+        opened: hash of the block that opened it.
+        taken_by: validators that have taken the reveal, lately.
+        pause, next_attempt: seconds until, and monotonic time of, the next offer to the others.
+        repeat_at: monotonic time at which all are asked again.
+        told: whether the miner has told that it revealed.
+        given_up: whether there is nothing more to be done.
+    """
+
+    opened: str
     taken_by: set[Address] = field(default_factory=set)
+    pause: float = REVEAL_RETRY_SECONDS[0]
     next_attempt: float = 0.0
-    revealed_on_chain: bool = False
-    done: bool = False
+    repeat_at: float = math.inf
+    told: bool = False
+    given_up: bool = False
 
 
 class Miner:
@@ -116,53 +134,87 @@ class Miner:
             config.state_dir / f"{self.chain.domain.chain_id}-{self.chain.domain.contract}" / f"task-{config.task_id}"
         )
         self._training: TrainingTask | None = None
-        self._progress = _RoundProgress(-1)
+        self._progress = _RoundProgress("")
 
     def run(self, stop: threading.Event) -> None:
-        """Work until the task has ended or ``stop`` is set."""
-        self.chain.poll()
-        self._require_task()
-        self._register_and_join()
-        while not stop.is_set():
-            try:
-                self.chain.poll()
-                task = self._task()
-                if task.ended:
-                    self._emit("task_ended", state=task.state.name.lower())
+        """Work until the task has ended or ``stop`` is set; whatever fails on the way is tried again.
+
+        Raises:
+            PotError, IpfsError: the task cannot be joined.
+        """
+        try:
+            self.chain.poll()
+            self._require_task()
+            self._register_and_join()
+            while not stop.is_set():
+                pause = self._look()
+                if pause is None:
                     return
-                if task.current is not None:
-                    self._work(task, task.current)
-            except (PotError, IpfsError) as error:
-                log.warning("will try again: %s (%s)", error, error.hint)
-                self._emit("trouble", message=str(error), hint=error.hint)
-                stop.wait(1.0)
-            stop.wait(POLL_SECONDS)
-        self._emit("stopped")
+                stop.wait(pause)
+            self._emit("stopped")
+        finally:
+            self.store.close()
+
+    def _look(self) -> float | None:
+        """Do what is to be done now; returns seconds until the next look, None when the task has ended."""
+        try:
+            self.chain.poll()
+            task = self._task()
+            if task.ended:
+                self._emit("task_ended", state=task.state.name.lower())
+                return None
+            if task.current is not None:
+                self._work(task, task.current)
+        except (PotError, IpfsError) as error:
+            log.warning("will try again: %s (%s)", error, error.hint)
+            self._emit("trouble", message=str(error), hint=error.hint)
+            return RETRY_SECONDS
+        except Exception as error:
+            log.exception("will try again")
+            self._emit("trouble", message=f"{type(error).__name__}: {error}", hint="this is a bug: please report it")
+            return RETRY_SECONDS
+        return POLL_SECONDS
 
     # -- joining --------------------------------------------------------------------------------------------------
 
     def _task(self) -> TaskHistory:
-        return self.chain.history.tasks[self.config.task_id]
+        task = self.chain.history.tasks.get(self.config.task_id)
+        if task is None:  # also while a reorg has undone its creation
+            raise TaskUnavailable(f"task {self.config.task_id} does not exist", "see `pot task list`")
+        return task
 
     def _require_task(self) -> None:
-        task_id = self.config.task_id
-        task = self.chain.history.tasks.get(task_id)
-        if task is None:
-            raise TaskUnavailable(f"task {task_id} does not exist", "see `pot task list`")
+        task = self._task()
         if task.ended:
-            raise TaskUnavailable(f"task {task_id} has ended ({task.state.name.lower()})", "see `pot task list`")
+            raise TaskUnavailable(f"task {task.task_id} has ended ({task.state.name.lower()})", "see `pot task list`")
         self._training = TrainingTask.load(self.store, task.params.spec, self.config.state_dir / "data")
 
     def _register_and_join(self) -> None:
         """Register with the least stake if needed, and join; both are skipped when they are done already."""
         if not self.chain.registry.is_active_miner(self.me):
             stake = self.chain.registry.min_miner_stake()
-            self.chain.send(self.chain.registry.register_miner(stake))
-            self._emit("registered", stake_wei=stake)
+            register = self.chain.registry.register_miner(stake)
+            if self._send(register, unless=lambda: self.chain.registry.is_active_miner(self.me)):
+                self._emit("registered", stake_wei=stake)
         if self._is_member_from_now_on():
             return
-        self.chain.send(self.chain.training.join(self.config.task_id), gas=JOIN_GAS)
-        self._emit("joined", task=self.config.task_id)
+        join = self.chain.training.join(self.config.task_id)
+        if self._send(join, unless=self._is_member_from_now_on, gas=JOIN_GAS):
+            self._emit("joined", task=self.config.task_id)
+
+    def _send(self, call: Call, unless: Callable[[], bool], gas: int | None = None) -> bool:
+        """Send a transaction; returns False if it was refused because ``unless`` has come true meanwhile.
+
+        A process that was killed may have sent it before: it is refused then, and what it should do is done.
+        """
+        try:
+            self.chain.send(call, gas=gas)
+        except ContractReverted:
+            self.chain.poll()
+            if not unless():
+                raise
+            return False
+        return True
 
     def _is_member_from_now_on(self) -> bool:
         task = self._task()
@@ -172,10 +224,10 @@ class Miner:
     # -- a round --------------------------------------------------------------------------------------------------
 
     def _work(self, task: TaskHistory, current: RoundHistory) -> None:
-        if current.number != self._progress.number:
-            self._clean_up(task)
-            self._progress = _RoundProgress(current.number)
-        if self.me not in task.membership.members(current.number) or self._progress.done:
+        if current.opened_hash != self._progress.opened:
+            self._progress = _RoundProgress(current.opened_hash)
+            self._clean_up(task, current)
+        if self.me not in task.membership.members(current.number) or self._progress.given_up:
             return
         if self.me not in current.commits:
             self._commit(task, current)
@@ -186,21 +238,33 @@ class Miner:
         if self.chain.now > self._opened(current) + task.params.commit_window:
             self._give_up(current, "the commit deadline has passed")
             return
-        sealed = self._journal.load(current.number)
-        if sealed is None or not self._still_valid(sealed, current):
-            sealed = self._train(task, current)
-        try:
-            self.chain.send(self.chain.training.commit_gradient(task.task_id, current.number, sealed.seal))
-        except ContractReverted:
-            self.chain.poll()
-            if self._task().current is current:
-                raise  # the round is still open, so the refusal is about us
-        self._emit("committed", round=current.number, seal="0x" + sealed.seal.hex())
+        sealed = self._sealed(current)
+        if sealed is None or sealed.opening != self._opening(current):
+            try:
+                sealed = self._train(task, current)
+            except NotFinite as error:
+                self._give_up(current, str(error))
+                return
+        commit = self.chain.training.commit_gradient(task.task_id, current.number, sealed.seal)
+        if self._send(commit, unless=lambda: self._is_over(current) or self.me in self._now(current).commits):
+            self._emit("committed", round=current.number, seal="0x" + sealed.seal.hex())
 
-    def _still_valid(self, sealed: Sealed, current: RoundHistory) -> bool:
-        """A reorg may have opened the round anew with other samples: then the work must be done again."""
-        submission = Submission.from_bytes(self.store.get_manifest(sealed.cid_digest))
-        return submission.parent == current.checkpoint and sealed.opening == self._opening(current)
+    def _sealed(self, current: RoundHistory) -> Sealed | None:
+        """What was sealed in the round; a reorg may have opened it anew since, with other samples."""
+        try:
+            return self._journal.load(current.number)
+        except JournalDamaged as error:
+            log.error("%s (%s)", error, error.hint)
+            self._emit("trouble", message=str(error), hint=error.hint)
+            return None
+
+    def _now(self, current: RoundHistory) -> RoundHistory:
+        """The round as it stands after another look at the chain."""
+        return self._task().rounds.get(current.number, current)
+
+    def _is_over(self, current: RoundHistory) -> bool:
+        found = self._task().current
+        return found is None or found.opened_hash != current.opened_hash
 
     def _train(self, task: TaskHistory, current: RoundHistory) -> Sealed:
         """Compute, pin and journal this round's submission."""
@@ -217,7 +281,7 @@ class Miner:
         gradient = compute_gradient(spec.model.name, spec.model.params, parameters, x, y)
         tensors = gradient.tensors
         if dishonesty is not None:
-            tensors = dishonesty.on_gradient(tensors, AttackContext(seed=current.number))
+            tensors = dishonesty.on_gradient(tensors, AttackContext(current.number, self._others(task, current)))
         data = encode(tensors)
         submission = Submission(
             task_id=task.task_id,
@@ -253,52 +317,65 @@ class Miner:
 
     def _reveal(self, task: TaskHistory, current: RoundHistory) -> None:
         """Hand the reveal to the validators; to the chain if too few take it while there is time."""
-        sealed = self._journal.load(current.number)
+        progress, now = self._progress, time.monotonic()
+        if now >= progress.repeat_at:
+            progress.taken_by, progress.repeat_at, progress.next_attempt = set(), math.inf, 0.0
+        if now < progress.next_attempt:
+            return
+        sealed = self._sealed(current)
         if sealed is None or sealed.seal != current.commits[self.me].seal:
             self._give_up(current, "the journal does not hold the submission behind our seal")
             return
-        progress, now = self._progress, time.monotonic()
-        if now < progress.next_attempt:
-            return
-        progress.next_attempt = now + REVEAL_RETRY_SECONDS
-        reveal = Reveal(self.me, sealed.cid_digest, sealed.salt)
         endpoints = self.chain.history.endpoints(current.epoch)
         missing = {key: url for key, url in endpoints.items() if key not in progress.taken_by}
+        reveal = Reveal(self.me, sealed.cid_digest, sealed.salt)
         progress.taken_by |= post_reveal(missing, task.task_id, current.number, reveal)
-        if not missing.keys() - progress.taken_by:
-            progress.done = True
-            self._emit("revealed", round=current.number, validators=len(progress.taken_by))
-        elif len(progress.taken_by) < weak_quorum(len(endpoints)) and not progress.revealed_on_chain:
+        now = time.monotonic()
+        progress.repeat_at = min(progress.repeat_at, now + REVEAL_REPEAT_SECONDS)
+        if len(progress.taken_by) == len(endpoints):
+            progress.next_attempt = math.inf
+        else:
+            progress.next_attempt = now + progress.pause
+            progress.pause = min(2 * progress.pause, REVEAL_RETRY_SECONDS[1])
+        if len(progress.taken_by) < weak_quorum(len(endpoints)):
             self._reveal_on_chain(task, current, sealed)
+        elif not progress.told:
+            progress.told = True  # one of them is honest and passes it on
+            self._emit("revealed", round=current.number, validators=len(progress.taken_by))
 
     def _reveal_on_chain(self, task: TaskHistory, current: RoundHistory, sealed: Sealed) -> None:
         """The fallback: validators must count a reveal that stands on chain. Used in the second half of the window."""
         params = task.params
         closes = self._opened(current) + params.commit_window + params.reveal_window
-        if self.chain.now < closes - params.reveal_window // 2:
+        if self.me in current.reveals or not closes - params.reveal_window // 2 <= self.chain.now <= closes:
             return
-        self.chain.send(
-            self.chain.training.reveal_gradient(task.task_id, current.number, sealed.cid_digest, sealed.salt)
-        )
-        self._progress.revealed_on_chain = True
-        self._emit("revealed_on_chain", round=current.number)
+        reveal = self.chain.training.reveal_gradient(task.task_id, current.number, sealed.cid_digest, sealed.salt)
+        if self._send(reveal, unless=lambda: self._is_over(current) or self.me in self._now(current).reveals):
+            self._emit("revealed_on_chain", round=current.number)
 
     def _give_up(self, current: RoundHistory, why: str) -> None:
-        self._progress.done = True
+        self._progress.given_up = True
         log.warning("round %d: nothing to earn: %s", current.number, why)
         self._emit("round_missed", round=current.number, why=why)
 
-    def _clean_up(self, task: TaskHistory) -> None:
-        """Unpin gradients whose evidence window is over."""
+    def _clean_up(self, task: TaskHistory, current: RoundHistory) -> None:
+        """Unpin the gradients of rounds that ended longer ago than the evidence window; oldest first."""
         for number in self._journal.rounds():
-            history = task.rounds.get(number)
-            if history is None or history.final is None:
-                continue
-            sealed = self._journal.load(number)
-            final_at = self.chain.block(history.final.block).timestamp
-            if sealed is not None and self.chain.now > final_at + self.config.keep_seconds:
-                self.store.unpin(sealed.gradient)
-                self._journal.forget(number)
+            following = task.rounds.get(number + 1)
+            if number >= current.number or following is None:
+                return
+            if self.chain.now <= self._opened(following) + self.config.keep_seconds:
+                return
+            try:
+                sealed = self._journal.load(number)
+                if sealed is not None:
+                    self.store.unpin(sealed.gradient)
+            except JournalDamaged as error:
+                log.warning("%s: what it names stays pinned", error)
+            except IpfsError as error:
+                log.warning("round %d is not unpinned yet: %s", number, error)
+                return
+            self._journal.forget(number)
 
     def _opened(self, current: RoundHistory) -> int:
         return self.chain.block(current.opened_block).timestamp
@@ -306,6 +383,10 @@ class Miner:
     def _opening(self, current: RoundHistory) -> Digest:
         """What fixes the samples and the start of the round."""
         return digest(current.seed + current.checkpoint)
+
+    def _others(self, task: TaskHistory, current: RoundHistory) -> Sequence[Tensors]:
+        """Gradients of other miners, for the attack that copies one: an honest network shows none before the reveal."""
+        return ()
 
     def _misbehaves(self, number: int) -> bool:
         first, last = self.config.misbehave_rounds or (0, number)

@@ -12,9 +12,15 @@ from pot_chain.protocol.addresses import Digest, hex_digest, parse_digest
 from pot_chain.protocol.errors import PotError, ProtocolError
 from pot_chain.protocol.record import exact_fields, small_uint
 
+MAX_ENTRY_BYTES = 4_096
+
 
 class JournalDamaged(PotError):
     """A journal entry cannot be read."""
+
+
+class JournalUnwritable(PotError):
+    """A journal entry cannot be made durable; nothing was sealed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +43,25 @@ class Sealed:
 
 
 class SubmissionJournal:
-    """One file a round of a task, written durably before the seal leaves; readable by its owner only."""
+    """One file a round of a task, written durably before the seal leaves; readable by its owner only.
+
+    Raises:
+        JournalUnwritable: the folder cannot be made.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
 
     def save(self, sealed: Sealed) -> None:
-        """Store ``sealed``; it survives a crash from the moment this returns."""
+        """Store ``sealed``; it survives a crash from the moment this returns. An older entry is replaced at once.
+
+        Raises:
+            JournalUnwritable: it could not be stored.
+        """
         text = json.dumps(
             {
                 "round": sealed.round,
@@ -56,17 +73,20 @@ class SubmissionJournal:
             }
         )
         temporary = self._folder / f".{sealed.round}.tmp"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path(sealed.round))
-        folder = os.open(self._folder, os.O_RDONLY)
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self._path(sealed.round))
+            folder = os.open(self._folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise _unwritable(self._folder, error) from error
 
     def load(self, round_number: int) -> Sealed | None:
         """The submission of a round, if one was sealed.
@@ -75,29 +95,34 @@ class SubmissionJournal:
             JournalDamaged: the file is not what ``save`` wrote.
         """
         path = self._path(round_number)
-        if not path.exists():
-            return None
         try:
-            fields = exact_fields(
-                json.loads(path.read_text()), "round", "cid_digest", "salt", "seal", "gradient", "opening"
-            )
+            with path.open("rb") as file:
+                fields = exact_fields(
+                    json.loads(file.read(MAX_ENTRY_BYTES)),
+                    *("round", "cid_digest", "salt", "seal", "gradient", "opening"),
+                )
+            gradient = fields["gradient"]
+            if small_uint(fields["round"]) != round_number or not isinstance(gradient, str):
+                raise ProtocolError("it is the entry of another round")
             return Sealed(
-                small_uint(fields["round"]),
+                round_number,
                 parse_digest(fields["cid_digest"]),
                 parse_digest(fields["salt"]),
                 parse_digest(fields["seal"]),
-                str(fields["gradient"]),
+                gradient,
                 parse_digest(fields["opening"]),
             )
-        except (ValueError, ProtocolError) as error:
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError, ProtocolError) as error:
             raise JournalDamaged(
-                f"the submission journal {path} is damaged: {error}",
-                "move the file away: the round it belongs to cannot be revealed and earns nothing",
+                f"the entry {path} of the submission journal is damaged: {error}",
+                "nothing can be revealed for its round, which earns nothing; check the disk",
             ) from error
 
     def rounds(self) -> Iterator[int]:
         """Rounds with an entry, ascending."""
-        yield from sorted(int(path.stem) for path in self._folder.glob("*.json") if path.stem.isdigit())
+        yield from sorted(int(path.stem) for path in self._folder.glob("*.json") if path.stem.isdecimal())
 
     def forget(self, round_number: int) -> None:
         """Drop the entry of a round whose evidence window is over."""
@@ -105,3 +130,10 @@ class SubmissionJournal:
 
     def _path(self, round_number: int) -> Path:
         return self._folder / f"{round_number}.json"
+
+
+def _unwritable(folder: Path, error: OSError) -> JournalUnwritable:
+    return JournalUnwritable(
+        f"the submission journal in {folder} cannot be written: {error.strerror or error}",
+        "make the folder writable and free space on its disk; the miner goes on then",
+    )
