@@ -22,7 +22,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, Self
+from typing import NoReturn, Protocol, Self
 
 from eth_utils import keccak
 
@@ -67,6 +67,9 @@ class EcdsaSigner:
 
     def __repr__(self) -> str:
         return f"EcdsaSigner({self.address})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a vote key does not leave its process")
 
     def sign(self, statement: Statement) -> bytes:
         return sign_digest(self._key, signing_digest(self._domain, statement))

@@ -98,6 +98,8 @@ class FileStorage:
         self._sync_folder()
 
     def close(self) -> None:
+        if self._file == -1:
+            return
         os.close(self._file)
         self._file = -1  # a late write must fail, not land in whatever file gets the number next
         self._lock.release()
@@ -237,7 +239,7 @@ class RecordLog:
         tail = len(content) - at
         later = tail > MAX_RECORD_BYTES + _RECORD_HEADER.size or any(
             header is not None and header[0] > self._sequence
-            for header in (self._header_at(content, place) for place in range(at + 1, len(content)))
+            for header in (self._header_at(content, place) for place in range(at, len(content)))
         )
         if later:
             raise LogDamaged(

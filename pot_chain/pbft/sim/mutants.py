@@ -389,9 +389,9 @@ class Death:
     violation: str
 
 
-def hunt(mutant: Mutant, limit: int, jobs: int = 1) -> Death:
-    """Look for ``mutant`` in seeds 0 to ``limit`` - 1 until one shows it."""
-    report = Campaign(range(limit), mutant.build, jobs=jobs, stop_at_failure=True).run()
+def hunt(mutant: Mutant, limit: int, jobs: int = 1, start: int = 0) -> Death:
+    """Look for ``mutant`` in ``limit`` seeds from ``start`` on, until one shows it."""
+    report = Campaign(range(start, start + limit), mutant.build, jobs=jobs, stop_at_failure=True).run()
     return _death(mutant.name, mutant.bug, report)
 
 
@@ -406,9 +406,7 @@ def hunt_blacklist(limit: int) -> Death:
 
 
 def fork(limit: int, jobs: int = 1) -> Death:
-    """Negative control: with f + 1 liars the genuine engine must fork, or the adversary is too weak to prove
-    anything.
-    """
+    """Negative control: with f + 1 liars the genuine engine must fork, or the adversary proves nothing."""
     name, bug = "control", "f + 1 liars, genuine engine: a fork"
     for start in range(0, limit, _CONTROL_BATCH):
         batch = range(start, min(limit, start + _CONTROL_BATCH))

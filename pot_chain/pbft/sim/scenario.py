@@ -198,7 +198,7 @@ def draw(seed: int, *, sizes: tuple[int, ...] = SIZES, liars: int | None = None)
         chain_leads=not split and rng.random() < 0.3,
         reorgs=_reorgs(rng, stable_at, len(epochs)),
         wire=rng.random() < 0.15,
-        real_signatures=rng.random() < 0.01,
+        real_signatures=rng.random() < 0.02,
     )
 
 
