@@ -116,13 +116,12 @@ def status(target: Target, signer: Signer, task: Task, account: Account = None, 
 
         pot miner status --task 7 --account 0x52908400098527886E0F7030069857D2E4169EE7 --json
     """
-    from pot_chain.chain.network import ChainClient
     from pot_chain.owner.records import RecordReader
     from pot_chain.owner.rewards import earnings_of
     from pot_chain.owner.tasks import synced
 
     address = _account(target, signer, account)
-    client = synced(ChainClient(target.rpc_url(), target.deployment_file()))
+    client = synced(target.open_chain())
     with target.open_store() as store:
         found = earnings_of(client, RecordReader(store), task, address)
     token = client.history.tasks[task].params.token
@@ -170,14 +169,13 @@ def claim(target: Target, signer: Signer, task: Task, account: Account = None, a
 
         pot miner claim --task 7 --keystore rig1
     """
-    from pot_chain.chain.network import ChainClient
     from pot_chain.owner.records import RecordReader
     from pot_chain.owner.rewards import claim as claim_rewards
     from pot_chain.owner.tasks import synced
 
     payer = signer.unlock(target)
     address = payer.address if account is None else _account(target, signer, account)
-    client = synced(ChainClient(target.rpc_url(), target.deployment_file(), payer))
+    client = synced(target.open_chain(payer))
     with target.open_store() as store:
         paid = claim_rewards(client, RecordReader(store), task, address)
     if as_json:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
 
     from ipfs import Store
+    from pot_chain.chain.network import ChainClient
     from pot_chain.chain.wallet import Wallet
     from pot_chain.localnet.description import Description
 
@@ -109,6 +110,16 @@ class Target:
             )
         self.description()
         return self.paths.deployment
+
+    def open_chain(self, account: LocalAccount | None = None) -> ChainClient:
+        """A client of the chain; sends as ``account``.
+
+        Raises:
+            RpcDown, DeploymentError: the chain cannot be reached, or has no such contracts.
+        """
+        from pot_chain.chain.network import ChainClient
+
+        return ChainClient(self.rpc_url(), self.deployment_file(), account)
 
     def open_store(self) -> Store:
         """The content store."""

@@ -46,13 +46,12 @@ def create(
     as_json: Json = False,
 ) -> None:
     """See ``_CREATE_HELP``."""
-    from pot_chain.chain.network import ChainClient
     from pot_chain.owner.create import create_task
     from pot_chain.owner.specs import read_spec
 
     spec = read_spec(spec_file, budget)
     account = signer.unlock(target, default="owner")
-    client = ChainClient(target.rpc_url(), target.deployment_file(), account)
+    client = target.open_chain(account)
     with target.open_store() as store, waiting("creating the task"):
         created = create_task(client, store, spec, say=note)
     params, token = created.params, created.params.token
@@ -104,10 +103,9 @@ def list_(target: Target, as_json: Json = False) -> None:
 
         pot task list --json
     """
-    from pot_chain.chain.network import ChainClient
     from pot_chain.owner.tasks import list_tasks, synced
 
-    tasks = list_tasks(synced(ChainClient(target.rpc_url(), target.deployment_file())))
+    tasks = list_tasks(synced(target.open_chain()))
     if as_json:
         print_json(
             [
@@ -150,12 +148,11 @@ def show(target: Target, task_id: TaskId, as_json: Json = False) -> None:
 
         pot task show 1 --json
     """
-    from pot_chain.chain.network import ChainClient
     from pot_chain.cli.views import SpecView, rounds_table, task_facts, task_json
     from pot_chain.owner.records import RecordReader
     from pot_chain.owner.tasks import synced, view_task
 
-    client = synced(ChainClient(target.rpc_url(), target.deployment_file()))
+    client = synced(target.open_chain())
     with target.open_store() as store:
         view = view_task(client, RecordReader(store), task_id)
         spec = SpecView.of(store, view.history)
@@ -191,10 +188,9 @@ def watch(
 
         pot task watch 1 --json
     """
-    from pot_chain.chain.network import ChainClient
     from pot_chain.cli.watch import watch_lines, watch_live
 
-    client = ChainClient(target.rpc_url(), target.deployment_file())
+    client = target.open_chain()
     with target.open_store() as store:
         if stdout().is_terminal and not as_json:
             watch_live(client, store, task_id, accuracy=accuracy)
@@ -213,11 +209,10 @@ def cancel(target: Target, signer: Signer, task_id: TaskId, as_json: Json = Fals
 
         pot task cancel 1 --keystore alice
     """
-    from pot_chain.chain.network import ChainClient
     from pot_chain.owner.settle import cancel_task
 
     account = signer.unlock(target, default="owner")
-    done = cancel_task(ChainClient(target.rpc_url(), target.deployment_file(), account), task_id)
+    done = cancel_task(target.open_chain(account), task_id)
     if as_json:
         print_json({"task_id": task_id, "after_round": done.after_round, "transaction": done.transaction})
     elif done.after_round is None:
@@ -237,11 +232,10 @@ def refund(target: Target, signer: Signer, task_id: TaskId, as_json: Json = Fals
 
         pot task refund 1 --keystore alice
     """
-    from pot_chain.chain.network import ChainClient
     from pot_chain.owner.settle import refund_task
 
     account = signer.unlock(target, default="owner")
-    client = ChainClient(target.rpc_url(), target.deployment_file(), account)
+    client = target.open_chain(account)
     token = client.training.task(task_id).params.token
     done = refund_task(client, task_id)
     if as_json:
@@ -278,11 +272,10 @@ def download(
 
         pot task download 1 --round 9 --output digits.safetensors
     """
-    from pot_chain.chain.network import ChainClient
     from pot_chain.owner.download import fetch_model
     from pot_chain.owner.tasks import synced
 
-    client = synced(ChainClient(target.rpc_url(), target.deployment_file()))
+    client = synced(target.open_chain())
     with target.open_store() as store, waiting("fetching the model"):
         model = fetch_model(client, store, task_id, round_number)
         path = output or Path(f"task-{task_id}-rounds-{model.rounds}.safetensors")

@@ -48,15 +48,13 @@ def start(
         pot validator start --rpc https://rpc.example --ipfs http://127.0.0.1:5001 --deployment deployment.json \\
           --keystore val.json --password-file val.password --host 0.0.0.0 --endpoint https://val.example --port 9001
     """
-    from pot_chain.chain.network import ChainClient
     from pot_chain.cli.logs import log_to_stderr
     from pot_chain.owner.nodes import join_epoch, register_validator
 
     wei = parse_amount(stake) if stake is not None else None
     account = signer.unlock(target)
-    rpc_url, deployment = target.rpc_url(), target.deployment_file()
     url = endpoint or f"http://{host}:{port}"
-    client = ChainClient(rpc_url, deployment, account)
+    client = target.open_chain(account)
     done = register_validator(client, url, wei)
     voting = join_epoch(client)
     note(f"validator {account.address}: {done.value} at {url}")
@@ -68,9 +66,9 @@ def start(
     log_to_stderr()
     run_validator(
         ValidatorConfig(
-            rpc_url=rpc_url,
+            rpc_url=target.rpc_url(),
             ipfs_url=target.ipfs_address(),
-            deployment=deployment,
+            deployment=target.deployment_file(),
             account=account,
             state_dir=state_dir or pot_home() / "validators" / account.address.lower(),
             port=port,

@@ -48,7 +48,12 @@ def new(name: Name, password_file: PasswordFile = None, as_json: Json = False) -
 @app.command("import")
 def import_(
     name: Name,
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="A keystore, or a file with a private key in hex.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", exists=True, dir_okay=False, help="A keystore, or a file with a private key in hex."
+        ),
+    ],
     password_file: PasswordFile = None,
     source_password_file: Annotated[
         Path | None,
