@@ -11,9 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
-from typing import ParamSpec, Protocol, TypeVar
+from collections.abc import Callable, Iterable
 
 from ipfs.errors import IpfsError
 from pot_chain.chain.history import RoundHistory
@@ -36,51 +34,27 @@ from pot_chain.protocol.round import (
 )
 from pot_chain.validator import frames
 from pot_chain.validator.background import Background
-from pot_chain.validator.consensus import Application, Consensus, Wiring
+from pot_chain.validator.consensus import Application, Consensus
 from pot_chain.validator.gradients import GradientFetcher
 from pot_chain.validator.judge import UNAVAILABLE, Judge, same_fault
 from pot_chain.validator.relay import relay
 from pot_chain.validator.reports import Reports
+from pot_chain.validator.services import Services
 
 REPORT_GRACE_SECONDS = 0.4
 """How long a primary that has a quorum of verdict reports waits for the rest, so that their authors are paid."""
 ASK_SECONDS = 1.0
 """Between two requests for reveals that others may have, and between two tries to get a gradient others vouch for."""
+RETRIES_OF_ALL = 8
+"""Every so many tries we look also for gradients that nobody vouches for: storage may have failed for all of us."""
 RETRY_SECONDS = (0.5, 15.0)
 """First and longest pause after a failure."""
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 
-class Executor(Protocol):
-    """Runs blocking work outside the event loop."""
-
-    def __call__(self, function: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> Awaitable[T]: ...
-
-
-@dataclass(frozen=True)
-class Services:
-    """What an actor needs of its validator.
-
-    Attributes:
-        compute: runs heavy work, one piece at a time.
-        fetch: runs what waits for storage, many at a time.
-        keep: makes the record of a decided round last.
-        finalize: sends ``finalizeRound``; returns when the round is final, by whomever.
-    """
-
-    wiring: Wiring
-    compute: Executor
-    fetch: Executor
-    keep: Callable[[Proposal], Awaitable[None]]
-    finalize: Callable[[Proposal, Certificate], Awaitable[None]]
-
-
 class RoundActor:
-    """A validator's part in one slot. Create it in the event loop, feed it, let ``run`` run."""
+    """A validator's part in one slot. Create it in the event loop, ``start`` it, feed it, ``close`` it."""
 
     def __init__(
         self,
@@ -105,7 +79,7 @@ class RoundActor:
         self._audited: frozenset[Reveal] | None = None
         self._quorum_since: float | None = None
         self._ask_at: float | None = None
-        self._retry_at = 0.0
+        self._retry_at, self._retries = 0.0, 1
         self._to_validate: Validate | None = None
         self._wanted_view: int | None = None
         self._hopeless_view: int | None = None
@@ -141,17 +115,25 @@ class RoundActor:
             self._send_to_all(frame, (self.slot, "reveal", reveal.miner))
             self._wake.set()
 
-    def on_report(self, sender: Address, report: SignedReport) -> None:
-        """A verdict report.
+    def on_content(self, sender: Address, content: frames.Content) -> None:
+        """What a frame of validator ``sender`` holds.
 
         Raises:
-            ProtocolError: it is not the sender's.
+            ProtocolError: it is of no use.
         """
-        self.reports.take(sender, report)
-        self._wake.set()
+        match content:
+            case Reveal():
+                self.on_reveal(content, relayed=True)
+            case SignedReport():
+                self.reports.take(sender, content)
+                self._wake.set()
+            case frames.Lacks(miners):
+                self._answer_lacks(sender, miners)
+            case _:
+                self._on_message(sender, content)
 
-    def on_lacks(self, sender: Address, miners: Iterable[Address]) -> None:
-        """A validator asks for reveals; answered now and then, so that asking costs the asker more than us."""
+    def _answer_lacks(self, sender: Address, miners: Iterable[Address]) -> None:
+        """Send what was asked for; now and then only, so that asking costs the asker more than us."""
         now = asyncio.get_running_loop().time()
         if sender not in self.context.voters or now < self._asked.get(sender, -math.inf) + ASK_SECONDS / 2:
             return
@@ -161,18 +143,25 @@ class RoundActor:
                 frame = frames.reveal(self.slot, reveal)
                 self._transport.send(sender, frame, supersedes=(self.slot, "reveal", miner))
 
-    def on_message(self, sender: Address, message: Message) -> None:
-        """A PBFT message."""
+    def _on_message(self, sender: Address, message: Message) -> None:
         if isinstance(message, Status) and self.decided is None and self.reports.own is not None:
             frame = frames.report(self.slot, self.reports.own)  # who asks may have missed it
             self._transport.send(sender, frame, supersedes=(self.slot, "report"))
         voters = self.context.voters
         self.consensus.receive(voters.index(sender) if sender in voters else -1, message)
 
+    def start(self) -> None:
+        """Begin to work."""
+        self._background.spawn(self._run())
+
     def close(self) -> None:
-        """The chain has closed the round: do nothing any more. Cancel ``run`` too."""
+        """The chain has closed the round: do nothing any more."""
         self.consensus.close()
         self._background.cancel()
+
+    async def closed(self) -> None:
+        """Wait until everything that ``close`` ends has ended."""
+        await self._background.ended()
 
     # -- what the replica asks for ----------------------------------------------------------------------------------
 
@@ -201,8 +190,7 @@ class RoundActor:
 
     # -- the round ------------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Work until cancelled."""
+    async def _run(self) -> None:
         pause = RETRY_SECONDS[0]
         while True:
             self._wake.clear()
@@ -287,8 +275,11 @@ class RoundActor:
         now = asyncio.get_running_loop().time()
         if now >= self._retry_at and UNAVAILABLE in faults.values():
             self._retry_at = now + ASK_SECONDS
-            missing = (miner for miner, reason in faults.items() if reason == UNAVAILABLE)
-            gradients.fetch((reveals[m] for m in missing if self.reports.vouched(m, reveals)), again=True)
+            missing = [miner for miner, reason in faults.items() if reason == UNAVAILABLE]
+            if self._retries % RETRIES_OF_ALL:
+                missing = [miner for miner in missing if self.reports.vouched(miner, reveals)]
+            self._retries += 1
+            gradients.fetch([reveals[miner] for miner in missing], again=True)
         self._report(judge)
 
     def _report(self, judge: Judge) -> None:

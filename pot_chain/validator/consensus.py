@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from pot_chain.pbft.certificate import Certificate, ecdsa_verifier
-from pot_chain.pbft.config import Config, Timeouts
+from pot_chain.pbft.config import Config
 from pot_chain.pbft.errors import GuardError, SigningRefused
 from pot_chain.pbft.events import (
     Broadcast,
@@ -33,32 +33,15 @@ from pot_chain.pbft.events import (
     Validate,
     Validated,
 )
-from pot_chain.pbft.guard import SigningGuard
 from pot_chain.pbft.messages import MAX_PAYLOAD_BYTES, Ballot, Message
 from pot_chain.pbft.replica import Replica
 from pot_chain.protocol.addresses import Address, Digest
-from pot_chain.protocol.errors import PotError, ProtocolError
+from pot_chain.protocol.errors import ProtocolError
 from pot_chain.protocol.round import Proposal, RoundContext
 from pot_chain.validator import frames
-from pot_chain.validator.transport import Transport
+from pot_chain.validator.services import Wiring
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Wiring:
-    """What a replica's shell works with.
-
-    Attributes:
-        count: metrics: (what, detail).
-        fail: told when the signing log cannot be written: the validator must end.
-    """
-
-    guard: SigningGuard
-    transport: Transport
-    timeouts: Timeouts
-    count: Callable[[str, str], None]
-    fail: Callable[[PotError], None]
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class Lacks:
     miners: tuple[Address, ...]
 
 
-Frame: TypeAlias = tuple[Slot, Message | Reveal | SignedReport | Lacks]
+Content: TypeAlias = Message | Reveal | SignedReport | Lacks
 
 
 def pbft(message: Message) -> bytes:
@@ -55,7 +55,7 @@ def lacks(slot: Slot, miners: Iterable[Address]) -> bytes:
     return bytes([LACKS]) + _json(slot, list(miners)[:MAX_LACKS])
 
 
-def parse(frame: bytes) -> Frame:
+def parse(frame: bytes) -> tuple[Slot, Content]:
     """The slot and content of a frame.
 
     Raises:

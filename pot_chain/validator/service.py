@@ -30,16 +30,15 @@ from pot_chain.pbft.guard import SigningGuard
 from pot_chain.protocol.addresses import Address, Digest
 from pot_chain.protocol.assignment import audit_seed
 from pot_chain.protocol.errors import PotError, ProtocolError
-from pot_chain.protocol.record import Reveal, SignedReport
 from pot_chain.protocol.round import Proposal
 from pot_chain.protocol.votes import Slot
 from pot_chain.validator import frames
-from pot_chain.validator.actor import RoundActor, Services
+from pot_chain.validator.actor import RoundActor
 from pot_chain.validator.background import Background
-from pot_chain.validator.consensus import Wiring
 from pot_chain.validator.http import serve
 from pot_chain.validator.judge import Judge
 from pot_chain.validator.rounds import OpenRound, TaskShelf, open_rounds
+from pot_chain.validator.services import Services, Wiring
 from pot_chain.validator.transport import WebsocketMesh
 from worker.runtime import configure_torch
 
@@ -109,7 +108,6 @@ class ValidatorService:
         self.me: Address = config.account.address
         self.actors: dict[Key, RoundActor] = {}
         self.counts: dict[tuple[str, str], int] = {}
-        self._runs: dict[Key, asyncio.Task[None]] = {}
         self._opening: dict[Key, tuple[str, asyncio.Task[None]]] = {}
         self._skipping: set[Key] = set()
         self._closed_at: dict[Key, int] = {}
@@ -175,12 +173,11 @@ class ValidatorService:
 
     async def close(self) -> None:
         """Stop everything that was started; the signing log is released when nothing can sign any more."""
-        for key in list(self.actors):
-            self._drop(key)
+        actors = [self._drop(key) for key in list(self.actors)]
         for key in list(self._opening):
             self._stop_opening(key)
         self._background.cancel()
-        await self._background.ended()
+        await asyncio.gather(self._background.ended(), *(actor.closed() for actor in actors))
         for pool in self._pools.values():
             pool.shutdown(wait=True, cancel_futures=True)
         await self._open.aclose()
@@ -253,16 +250,17 @@ class ValidatorService:
             pause = min(2 * pause, OPEN_RETRY_SECONDS[1])
         open_judge = partial(Judge, training, context, opened.checkpoint, opened.finalized_before)
         actor = self.actors[key] = RoundActor(self._services, context, self.me, opened.opened_hash, open_judge)
-        self._runs[key] = self._background.spawn(actor.run())
+        actor.start()
         del self._opening[key]
 
     def _stop_opening(self, key: Key) -> None:
         _, task = self._opening.pop(key)
         task.cancel()
 
-    def _drop(self, key: Key) -> None:
-        self.actors.pop(key).close()
-        self._runs.pop(key).cancel()
+    def _drop(self, key: Key) -> RoundActor:
+        actor = self.actors.pop(key)
+        actor.close()
+        return actor
 
     def _retire(self) -> None:
         """Forget the votes of rounds that no reorg will open again."""
@@ -332,14 +330,8 @@ class ValidatorService:
             actor = self.actors.get((slot.task_id, slot.round))
             if actor is None or actor.slot != slot:
                 self.count("frame", "no such round here")  # its sender repeats what matters
-            elif isinstance(content, SignedReport):
-                actor.on_report(sender, content)
-            elif isinstance(content, Reveal):
-                actor.on_reveal(content, relayed=True)
-            elif isinstance(content, frames.Lacks):
-                actor.on_lacks(sender, content.miners)
             else:
-                actor.on_message(sender, content)
+                actor.on_content(sender, content)
         except ProtocolError as error:
             log.debug("frame of %s not used: %s", sender, error)
             self.count("frame", "not used")
