@@ -34,13 +34,13 @@ from pot_chain.pbft.messages import Ballot, OwnMessage, Prepared, Proposal, View
 from pot_chain.pbft.order import Rank, rank_of
 from pot_chain.protocol.addresses import Address, address_bytes
 from pot_chain.protocol.eip712 import Domain, signing_digest
-from pot_chain.protocol.signing import SIGNATURE_BYTES, address_of, sign_digest
+from pot_chain.protocol.signing import address_of, sign_digest
 from pot_chain.protocol.votes import Hello, Slot, Statement, VerdictReport, ViewChange
 
 COMPACTION_BYTES = 1 << 20
 """Size from which ``retire`` rewrites the log, if that makes it at least half as small."""
 
-_BEGUN, _FLOOR, _MESSAGE, _COMMIT, _VERDICT = range(1, 6)
+_BEGUN, _FLOOR, _MESSAGE, _COMMIT = range(1, 5)
 
 
 class Signer(Protocol):
@@ -84,7 +84,6 @@ class _SlotHistory:
 
     messages: dict[tuple[int, Rank], OwnMessage] = field(default_factory=dict)
     prepared: dict[int, Prepared] = field(default_factory=dict)
-    verdict: tuple[VerdictReport, bytes] | None = None
 
     def highest_prepared(self) -> Prepared | None:
         return self.prepared[max(self.prepared)] if self.prepared else None
@@ -191,20 +190,6 @@ class SigningGuard:
             self._keep(message, with_certificate)
             return signed(message).signature
 
-    def sign_verdict(self, report: VerdictReport) -> bytes:
-        """Signature of this validator's one verdict report of a slot; raises like ``sign``."""
-        with self._mutex:
-            history = self._history(report.slot)
-            if history.verdict is not None:
-                if history.verdict[0] != report:
-                    raise EquivocationRefused(f"another verdict report is already signed in {report.slot}")
-                return history.verdict[1]
-            signature = self._signer.sign(report)
-            self._log.append(_verdict_record(report, signature))
-            self._slots[report.slot] = history
-            history.verdict = (report, signature)
-            return signature
-
     def sign_report(self, report: VerdictReport) -> bytes:
         """Signature of a verdict report. A validator may learn more and report again; no rule forbids it, so no log."""
         return self._signer.sign(report)
@@ -269,8 +254,6 @@ class SigningGuard:
         for _, history in sorted(self._slots.items()):
             for (view, rank), message in sorted(history.messages.items()):
                 bodies.append(_message_record(message, history.prepared[view] if rank is Rank.COMMIT else None))
-            if history.verdict is not None:
-                bodies.append(_verdict_record(*history.verdict))
         return bodies
 
     def _replay(self, body: bytes) -> None:
@@ -285,10 +268,6 @@ class SigningGuard:
             length = int.from_bytes(body[1:5], "big")
             ballot = _own_message(wire.decode(body[5 : 5 + length]))
             self._keep(ballot, wire.decode_prepared(body[5 + length :]))
-        elif kind == _VERDICT:
-            slot = Slot(*(int.from_bytes(body[a:b], "big") for a, b in ((1, 33), (33, 41), (41, 49))))
-            report = VerdictReport(slot, body[49:81])
-            self._slots.setdefault(slot, _SlotHistory()).verdict = (report, body[81 : 81 + SIGNATURE_BYTES])
         else:
             raise ValueError(f"record of kind {kind}")
 
@@ -340,15 +319,3 @@ def _message_record(message: OwnMessage, prepared: Prepared | None) -> bytes:
 
 def _floor_record(task_id: int, round_number: int) -> bytes:
     return bytes([_FLOOR]) + task_id.to_bytes(32, "big") + round_number.to_bytes(8, "big")
-
-
-def _verdict_record(report: VerdictReport, signature: bytes) -> bytes:
-    slot = report.slot
-    return (
-        bytes([_VERDICT])
-        + slot.task_id.to_bytes(32, "big")
-        + slot.round.to_bytes(8, "big")
-        + slot.epoch.to_bytes(8, "big")
-        + report.verdicts
-        + signature
-    )

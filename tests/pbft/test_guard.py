@@ -23,6 +23,7 @@ from pot_chain.pbft import (
     Sign,
     Signed,
     SigningGuard,
+    SigningRefused,
     SlotRetired,
     ViewChangeRequest,
 )
@@ -171,13 +172,9 @@ def test_restoring_gives_messages_in_order_with_their_proofs(guard: SigningGuard
 def test_a_new_log_signs_nothing_until_it_has_begun(path: Path) -> None:
     with SigningGuard.open(path, KEY, DOMAIN) as guard:
         assert guard.fresh
-        for attempt in (
-            lambda: guard.sign(vote(Phase.PREPARE, 0)),
-            lambda: guard.sign_verdict(VerdictReport(SLOT, D)),
-        ):
-            with pytest.raises(GuardError, match="new") as caught:
-                attempt()
-            assert not isinstance(caught.value, EquivocationRefused)
+        with pytest.raises(GuardError, match="new") as caught:
+            guard.sign(vote(Phase.PREPARE, 0))
+        assert not isinstance(caught.value, SigningRefused)
         guard.begin({7: 4})
         assert not guard.fresh
         with pytest.raises(GuardError, match="already"):
@@ -210,8 +207,6 @@ def test_retired_rounds_are_forgotten_and_closed(guard: SigningGuard, path: Path
         for digest in (D, E):
             with pytest.raises(SlotRetired):
                 again.sign(vote(Phase.PREPARE, 0, digest, old))
-        with pytest.raises(SlotRetired):
-            again.sign_verdict(VerdictReport(old, D))
         again.sign(vote(Phase.PREPARE, 0, D, new))
 
 
@@ -224,7 +219,6 @@ def test_compaction_drops_the_past_and_keeps_every_promise(
         slot = Slot(7, number, 1)
         for request in (vote(Phase.PREPARE, 0, D, slot), vote(Phase.COMMIT, 0, D, slot)):
             guard.sign(request)
-        guard.sign_verdict(VerdictReport(slot, D))
         guard.retire(7, number - 2)
         sizes.append(path.stat().st_size)
     assert max(sizes) < 8000
@@ -233,23 +227,16 @@ def test_compaction_drops_the_past_and_keeps_every_promise(
         assert again.restore(Slot(7, 59, 1)).prepared == prepared(0, D, Slot(7, 59, 1))
         with pytest.raises(EquivocationRefused):
             again.sign(vote(Phase.PREPARE, 0, E, Slot(7, 59, 1)))
-        with pytest.raises(EquivocationRefused):
-            again.sign_verdict(VerdictReport(Slot(7, 59, 1), E))
         with pytest.raises(SlotRetired):
             again.sign(vote(Phase.PREPARE, 0, E, Slot(7, 57, 1)))
 
 
-def test_one_verdict_report_a_slot(guard: SigningGuard, path: Path) -> None:
-    report = VerdictReport(SLOT, D)
-    signature = guard.sign_verdict(report)
-    assert recover(signing_digest(DOMAIN, report), signature) == guard.address
-    with pytest.raises(EquivocationRefused):
-        guard.sign_verdict(VerdictReport(SLOT, E))
-    with reopened(guard, path) as again:
-        assert again.sign_verdict(report) == signature
-        with pytest.raises(EquivocationRefused):
-            again.sign_verdict(VerdictReport(SLOT, E))
-        again.sign_verdict(VerdictReport(Slot(7, 1, 1), E))
+def test_verdict_reports_may_be_revised(guard: SigningGuard, path: Path) -> None:
+    size = path.stat().st_size
+    for verdicts in (D, E):
+        report = VerdictReport(SLOT, verdicts)
+        assert recover(signing_digest(DOMAIN, report), guard.sign_report(report)) == guard.address
+    assert path.stat().st_size == size
 
 
 def test_handshakes_are_signed_and_not_logged(guard: SigningGuard, path: Path) -> None:

@@ -16,6 +16,7 @@ from pot_chain.pbft import (
     Config,
     Decide,
     Decided,
+    NewView,
     ProposalReady,
     Received,
     Replica,
@@ -33,6 +34,7 @@ from pot_chain.pbft import (
     ecdsa_verifier,
     step,
 )
+from pot_chain.pbft.replica import REMEMBERED_PAYLOADS
 from pot_chain.pbft.tally import VIEWS_PER_SENDER
 from pot_chain.protocol.quorum import max_faulty, quorum
 from pot_chain.protocol.votes import Phase, Slot, ViewChange, Vote
@@ -371,6 +373,27 @@ def test_a_flood_of_views_costs_the_flooder_its_own_votes_only(cluster: Cluster)
     assert cluster.replicas[1].buffered() == 3 + VIEWS_PER_SENDER + 1
     late = cluster.receive(1, 2, Ballot(cluster.vote(2, Phase.COMMIT, 0, cluster.digest)))
     assert reasons(late) == ["votes for too many views"]
+
+
+def test_only_the_last_payloads_are_kept_and_never_the_prepared_one_dropped(cluster: Cluster) -> None:
+    """Payloads of abandoned proposals make room; the one behind the prepared certificate stays."""
+    replica = cluster.replicas[1]
+    cluster.receive(1, 0, cluster.proposal(0, "of 0 in view 0"))
+    for sender in (0, 2):
+        cluster.receive(1, sender, Ballot(cluster.vote(sender, Phase.PREPARE, 0, cluster.digest)))
+    assert replica.prepared is not None
+    for view in range(2, 12):
+        leader = view % 4
+        if leader == 1:
+            continue
+        changes = tuple(cluster.view_change(signer, view).change for signer in (0, 2, 3))
+        cluster.receive(1, leader, cluster.proposal(view, f"of view {view}", NewView(changes, None)))
+        assert replica.view == view
+    assert set(replica._payloads) == {cluster.digest, *(keccak(payload_of(f"of view {v}")) for v in (8, 10, 11))}
+    assert replica.buffered() <= 2 + REMEMBERED_PAYLOADS + 2 * VIEWS_PER_SENDER
+    for sender in (0, 2):
+        cluster.receive(1, sender, Ballot(cluster.vote(sender, Phase.COMMIT, 0, cluster.digest)))
+    assert replica.decided is not None
 
 
 def test_a_proposal_for_an_abandoned_view_comes_too_late(cluster: Cluster) -> None:
