@@ -57,6 +57,14 @@ contract CreateTaskTest is Fixture {
         assertState(taskId, IProofOfTraining.TaskState.Open);
     }
 
+    function test_CreateTask_ForAFixedNumberOfMiners() public {
+        IProofOfTraining.TaskParams memory params = defaultParams();
+        (params.minMiners, params.maxMiners) = (3, 3);
+        uint256 taskId = createTask(params);
+        start(taskId);
+        assertEq(pot.task(taskId).members, 3, "members");
+    }
+
     function test_CreateTask_BudgetMayExceedRewards() public {
         IProofOfTraining.TaskParams memory params = defaultParams();
         params.budget = params.rewardPerRound * params.rounds + 1;
