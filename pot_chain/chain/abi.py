@@ -103,7 +103,7 @@ def to_abi(component: Component, value: Any) -> Any:
         if not is_dataclass(value):
             return value
         return tuple(to_abi(item, getattr(value, snake_case(item["name"]))) for item in component["components"])
-    return int(value) if isinstance(value, IntEnum) else value
+    return value
 
 
 def to_python(component: Component, value: Any, hint: Any = Any) -> Any:

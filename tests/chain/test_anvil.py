@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from web3 import Web3
 
-from pot_chain.chain.anvil import AnvilConfig, AnvilProcess, find_anvil, fund
+from pot_chain.chain.anvil import AnvilConfig, AnvilProcess, _wait_until_listening, find_anvil, fund
 from pot_chain.chain.connection import connect, rpc
 from pot_chain.chain.contract import transfer
 from pot_chain.chain.errors import AnvilError, PortBusy, RpcDown
@@ -79,6 +80,14 @@ def test_a_port_taken_at_the_last_moment_is_named(tmp_path: Path, monkeypatch: p
         monkeypatch.setattr("pot_chain.chain.anvil._port_is_free", lambda port: True)
         with pytest.raises(PortBusy, match=f"port {port}"):
             AnvilProcess.start(AnvilConfig(log=tmp_path / "anvil.log", port=port))
+
+
+def test_a_half_written_port_is_not_taken(tmp_path: Path) -> None:
+    config = AnvilConfig(log=tmp_path / "anvil.log")
+    script = "printf 'Listening on 127.0.0.1:12'; sleep 0.2; echo 345; exec sleep 20"
+    with config.log.open("wb") as log, subprocess.Popen(["sh", "-c", script], stdout=log) as process:
+        assert _wait_until_listening(process, config, begin=0) == 12345
+        process.kill()
 
 
 def test_a_damaged_state_file_is_reported_with_the_log(tmp_path: Path) -> None:

@@ -289,6 +289,21 @@ def test_a_reorg_is_reported_before_the_new_events(world: World, tmp_path: Path,
     assert drain(world.follower(path)) == []
 
 
+def test_a_reorg_of_a_block_that_was_half_done_at_the_restart(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "cursor.json"
+    drain(world.follower(path))
+    snapshot = world.snapshot()
+    world.add_in_one_block(1, 2, 3)
+    follower = world.follower(path)
+    for item in follower.poll()[:2]:
+        follower.acknowledge(item)
+    world.revert(snapshot)
+    world.mine(3)
+    (reorg,) = drain(world.follower(path))
+    assert isinstance(reorg, Reorged)
+    assert amounts(reorg.removed_events) == [2, 1]
+
+
 def test_a_reorg_that_anvil_makes(world: World) -> None:
     follower = world.follower()
     world.add(1, 2, 3)
@@ -348,32 +363,51 @@ def test_a_node_that_lags_is_no_reorg(world: World, faulty_rpc: Callable[[AnvilP
     assert amounts(drain(follower)) == [1]
 
 
-@pytest.mark.parametrize("window", [1, 64])
-def test_a_reorg_while_logs_are_read_mixes_nothing(
+@pytest.mark.parametrize("window", [4, 64])
+def test_a_reorg_between_any_two_requests_mixes_nothing(
     world: World, faulty_rpc: Callable[[AnvilProcess], FaultyRpc], window: int
 ) -> None:
     proxy = faulty_rpc(world.chain)
-    follower = world.follower(contracts=world.deployment.bind(connect(proxy.url)), window=window)
-    model: list[Event] = []
-    apply(model, drain(follower))
-    snapshot = world.snapshot()
-    world.add(1, 2, 3, 4)
-    hit = False
+    contracts = world.deployment.bind(connect(proxy.url))
+    recovered = 0
+    for position in range(100):
+        follower = EventFollower(contracts, world.head + 1, window=window)
+        model: list[Event] = []
+        snapshot = world.snapshot()
+        world.add(1, 2)
+        apply(model, drain(follower))
+        world.add(3)
+        world.mine(5)
+        world.add(4)
+        countdown = position
 
-    def strike(method: str, forward: Callable[[], Any]) -> Any:
-        nonlocal hit
-        answer = forward()
-        if method == "eth_getLogs" and not hit:
-            hit = True
-            world.revert(snapshot)
-            world.add(5, 6, 7, 8, 9)
-        return answer
+        def strike(method: str, forward: Callable[[], Any]) -> Any:
+            nonlocal countdown
+            if countdown == 0:
+                world.revert(snapshot)  # noqa: B023 - called before the next turn
+                world.add(5)
+                world.mine(8)
+                world.add(6)
+            countdown -= 1
+            return forward()
 
-    proxy.rule = strike
-    apply(model, drain(follower))
-    apply(model, drain(follower))
-    assert hit
-    assert model == world.truth()
+        proxy.rule = strike
+        try:
+            apply(model, drain(follower))
+            struck = countdown < 0
+            proxy.rule = lambda method, forward: forward()
+            apply(model, drain(follower))
+        except ReorgTooDeep:
+            assert window == 4  # 9 blocks were replaced: with this window it may be noticed, but never overlooked
+            proxy.rule = lambda method, forward: forward()
+            continue
+        if not struck:
+            assert amounts(model) == [1, 2, 3, 4]
+            break
+        assert amounts(model) == [5, 6], position
+        recovered += 1
+    assert not struck, "the reading took more requests than were tried"
+    assert recovered > 0
 
 
 def test_a_reorg_deeper_than_the_window_stops_the_follower(world: World) -> None:

@@ -180,6 +180,34 @@ def test_a_nonce_that_a_foreign_transaction_holds_is_passed_over(
     assert "another program" in refused.value.hint
 
 
+def test_a_node_that_does_not_count_pending_transactions(
+    own_chain: AnvilProcess,
+    new_sender: NewSender,
+    new_probe: NewProbe,
+    wait_until: Wait,
+    faulty_rpc: Callable[[AnvilProcess], FaultyRpc],
+) -> None:
+    proxy = faulty_rpc(own_chain)
+    web3 = own_chain.web3()
+    sender = new_sender(connect(proxy.url))
+    probe = new_probe(sender)
+
+    def rule(method: str, forward: Callable[[], Any]) -> Any:
+        if method == "eth_getTransactionCount":
+            return {"jsonrpc": "2.0", "id": 0, "result": hex(sent_by(web3, sender.address))}
+        return forward()
+
+    proxy.rule = rule
+    rpc(web3, "evm_setAutomine", [False])
+    offers = proxy.calls["eth_sendRawTransaction"]
+    job = in_thread(lambda: sender.send_many([probe.call("count", 1) for _ in range(5)])[-1])
+    wait_until(lambda: pending(web3) == 5)
+    rpc(web3, "anvil_mine", ["0x1"])
+    assert job.result(20).nonce == 5
+    assert proxy.calls["eth_sendRawTransaction"] == offers + 5
+    assert probe.read("total") == 5
+
+
 # ---- refusals
 
 
@@ -286,9 +314,10 @@ def test_a_refusal_in_the_nodes_own_words(
 # ---- bad networks
 
 
-@pytest.mark.parametrize("arrives", [True, False])
+@pytest.mark.parametrize(("arrives", "lost"), [(True, 1), (True, 4), (False, 4)])
 def test_a_lost_answer_to_a_sent_transaction_does_not_send_it_twice(
     arrives: bool,
+    lost: int,
     own_chain: AnvilProcess,
     new_sender: NewSender,
     new_probe: NewProbe,
@@ -298,7 +327,6 @@ def test_a_lost_answer_to_a_sent_transaction_does_not_send_it_twice(
     web3 = connect(proxy.url, attempts=2, backoff=0.01)
     sender = new_sender(web3)
     probe = new_probe(sender)
-    lost = 5
 
     def rule(method: str, forward: Callable[[], Any]) -> Any:
         nonlocal lost
@@ -382,6 +410,31 @@ def test_a_stuck_transaction_is_replaced_at_a_higher_fee(
     assert mined.nonce == 1
     assert mined.gas_price > first
     assert probe.read("total") == 1
+
+
+def test_the_version_before_a_replacement_may_be_the_one_that_is_mined(
+    own_chain: AnvilProcess, new_sender: NewSender, wait_until: Wait, faulty_rpc: Callable[[AnvilProcess], FaultyRpc]
+) -> None:
+    proxy = faulty_rpc(own_chain)
+    web3 = own_chain.web3()
+    sender = new_sender(connect(proxy.url), policy=replace(FAST, stuck_after=0.1))
+    held: list[Callable[[], Any]] = []
+
+    def rule(method: str, forward: Callable[[], Any]) -> Any:
+        if method == "eth_sendRawTransaction":  # a node that takes transactions and passes them on when it likes
+            held.append(forward)
+            return {"jsonrpc": "2.0", "id": 0, "result": "0x"}
+        if method == "eth_getTransactionByHash":
+            return {"jsonrpc": "2.0", "id": 0, "result": {}}
+        return forward()
+
+    proxy.rule = rule
+    job = in_thread(lambda: sender.send(transfer(BOB, 1)))
+    wait_until(lambda: len(held) == 1)
+    rpc(web3, "anvil_mine", ["0x1"])
+    wait_until(lambda: len(held) == 2)
+    first = held[0]()["result"]
+    assert job.result(20).transaction == first
 
 
 def test_a_transaction_that_is_not_mined_in_time_names_its_hashes(
