@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from pot_chain.pbft.sim.campaign import Campaign, Report, processors
+from pot_chain.pbft.sim.explorer import SIZE, Disagreement, Explorer
 from pot_chain.pbft.sim.mutants import MUTANTS, Death, fork, hunt, hunt_blacklist
 from pot_chain.pbft.sim.scenario import SIZES, draw
 from pot_chain.pbft.sim.world import World
@@ -21,6 +25,7 @@ examples:
   python -m pot_chain.pbft.sim --seeds 100 --n 13         only epochs of 13 validators
   python -m pot_chain.pbft.sim --replay 4711              one world, with its whole trace
   python -m pot_chain.pbft.sim --mutants                  every known bug must be found within 2,000 seeds
+  python -m pot_chain.pbft.sim --explore                  every schedule of a small world (minutes)
 """
 
 
@@ -40,12 +45,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--replay", type=int, default=None, metavar="SEED", help="run one seed and print its trace")
     parser.add_argument("--mutants", action="store_true", help="find every mutant, and the fork with f + 1 liars")
     parser.add_argument("--limit", type=int, default=2000, metavar="N", help="seeds for each mutant (2000)")
+    parser.add_argument("--explore", action="store_true", help="search every schedule of four validators, one a liar")
+    parser.add_argument("--views", type=int, default=3, metavar="V", help="views of that search (3)")
     options = parser.parse_args(arguments)
     sizes = tuple(options.n) if options.n else SIZES
-    if min(sizes) < 4 or options.seeds < 1 or options.jobs < 1:
-        parser.error("an epoch has at least 4 validators; --seeds and --jobs are at least 1")
+    if min(sizes) < 4 or min(options.seeds, options.jobs, options.views, options.limit) < 1:
+        parser.error("an epoch has at least 4 validators; --seeds, --jobs, --views and --limit are at least 1")
     if options.replay is not None:
         return _replay(options.replay, sizes)
+    if options.explore:
+        return _explore(options.views, options.jobs, options.json)
     if options.mutants:
         return _mutants(options.limit, options.jobs, options.json)
     return _simulate(range(options.start, options.start + options.seeds), sizes, options.jobs, options.json)
@@ -123,6 +132,33 @@ def _mutants(limit: int, jobs: int, target: Path | None) -> int:
     verdict = f"{len(survivors)} survive: {', '.join(survivors)}" if survivors else "all found"
     print(f"{len(deaths)} mutants, at most {limit} seeds each: {verdict}")
     return 1 if survivors else 0
+
+
+def _explore(views: int, jobs: int, target: Path | None) -> int:
+    started = time.perf_counter()
+    rows: list[dict[str, Any]] = []
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for row in pool.map(_explore_one, range(SIZE), [views] * SIZE):
+            rows.append(row)
+            print(
+                f"liar {row['liar']}: {row['states']} states, {row['steps']} steps, {row['finding'] or 'agreement holds'}"
+            )
+    _write(target, {"views": views, "searches": rows})
+    broken = any(row["finding"] for row in rows)
+    total = sum(row["states"] for row in rows)
+    verdict = "agreement is broken" if broken else "agreement holds in all"
+    print(f"{total} states, {views} views, in {time.perf_counter() - started:.1f} s: {verdict}")
+    return 1 if broken else 0
+
+
+def _explore_one(liar: int, views: int) -> dict[str, Any]:
+    explorer = Explorer(liar, views)
+    finding: str | None = None
+    try:
+        explorer.run()
+    except Disagreement as found:
+        finding = str(found)
+    return {"liar": liar, "states": explorer.states, "steps": explorer.steps, "finding": finding}
 
 
 if __name__ == "__main__":
