@@ -141,7 +141,8 @@ def _explore(views: int, jobs: int, target: Path | None) -> int:
         for row in pool.map(_explore_one, range(SIZE), [views] * SIZE):
             rows.append(row)
             print(
-                f"liar {row['liar']}: {row['states']} states, {row['steps']} steps, {row['finding'] or 'agreement holds'}"
+                result = row["finding"] or "agreement holds"
+                print(f"liar {row['liar']}: {row['states']} states, {row['steps']} steps, {result}")
             )
     _write(target, {"views": views, "searches": rows})
     broken = any(row["finding"] for row in rows)
