@@ -140,10 +140,8 @@ def _explore(views: int, jobs: int, target: Path | None) -> int:
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         for row in pool.map(_explore_one, range(SIZE), [views] * SIZE):
             rows.append(row)
-            print(
-                result = row["finding"] or "agreement holds"
-                print(f"liar {row['liar']}: {row['states']} states, {row['steps']} steps, {result}")
-            )
+            result = row["finding"] or "agreement holds"
+            print(f"liar {row['liar']}: {row['states']} states, {row['steps']} steps, {result}")
     _write(target, {"views": views, "searches": rows})
     broken = any(row["finding"] for row in rows)
     total = sum(row["states"] for row in rows)
