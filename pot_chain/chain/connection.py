@@ -8,6 +8,7 @@ keeps a session per thread, hence one Web3 may be shared by threads.
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any, Final, cast
@@ -22,6 +23,7 @@ from web3.types import RPCEndpoint, RPCResponse
 from pot_chain.chain.errors import ChainError, RpcDown, RpcError, SlowSignatures, WrongChain
 
 CONNECT_TIMEOUT_S: Final = 5.0
+LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 RETRIED_STATUS: Final = frozenset({429, 500, 502, 503, 504})
 
 
@@ -49,7 +51,12 @@ class RetryingProvider(HTTPProvider):
     """
 
     def __init__(self, url: str, timeout: float, attempts: int, backoff: float) -> None:
-        super().__init__(url, request_kwargs={"timeout": (min(CONNECT_TIMEOUT_S, timeout), timeout)})
+        super().__init__(url)
+        self._url = url
+        self._timeout = (min(CONNECT_TIMEOUT_S, timeout), timeout)
+        self._headers = self.get_request_headers()
+        self._loopback = urlsplit(url).hostname in LOOPBACK
+        self._threads = threading.local()
         self._attempts = attempts
         self._backoff = backoff
         self.public_url = public_url(url)
@@ -96,11 +103,19 @@ class RetryingProvider(HTTPProvider):
                 delay *= 2
         raise AssertionError("unreachable: attempts >= 1")
 
+    def _session(self) -> requests.Session:
+        """The calling thread's session: requests' sessions are not safe to share."""
+        session: requests.Session | None = getattr(self._threads, "session", None)
+        if session is None:
+            session = self._threads.session = requests.Session()
+            # a proxy of the environment is not asked for this machine; looking for one takes as long as the request
+            session.trust_env = not self._loopback
+        return session
+
     def _post(self, body: bytes, expected: type | tuple[type, ...]) -> Any:
         try:
-            raw = self._request_session_manager.make_post_request(
-                cast(Any, self.endpoint_uri), cast(Any, body), **self.get_request_kwargs()
-            )
+            response = self._session().post(self._url, data=body, headers=self._headers, timeout=self._timeout)
+            response.raise_for_status()
         # "from None" throughout: the text of requests' errors holds the whole address, access key included
         except requests.HTTPError as error:
             status = error.response.status_code if error.response is not None else 0
@@ -116,7 +131,7 @@ class RetryingProvider(HTTPProvider):
         except requests.RequestException as error:
             raise RpcDown(self.public_url, type(error).__name__, "check the RPC address") from None
         try:
-            answer: Any = self.decode_rpc_response(raw)
+            answer: Any = self.decode_rpc_response(response.content)
         except ValueError as error:
             raise RpcDown(
                 self.public_url, "the answer is not JSON", "is this the address of a JSON-RPC node?"

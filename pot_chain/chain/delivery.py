@@ -114,8 +114,7 @@ class Courier:
             InsufficientFunds, FeeTooHigh, TransactionRefused: nothing was sent.
             RpcDown: no answer before anything was sent.
         """
-        fee = self._policy.fees.current(self.web3)
-        since = self.head()
+        fee, since = self._policy.fees.current(self.web3)
         at_least = 0
         with self._nonces.lock:
             for _ in range(MAX_NONCE_CLASHES):
@@ -158,7 +157,8 @@ class Courier:
             try:
                 receipt = self._receipt(flight)
                 if receipt is not None:
-                    if self.head() - int(receipt["blockNumber"], 16) >= self._policy.confirmations:
+                    wanted = int(receipt["blockNumber"], 16) + self._policy.confirmations
+                    if self._policy.confirmations == 0 or self._head() >= wanted:
                         return receipt
                     why = "its block lacks confirmations"
                 else:
@@ -188,11 +188,10 @@ class Courier:
         if balance < needed:
             raise InsufficientFunds(self.address, balance, needed)
 
-    def head(self) -> int:
-        """Number of the latest block."""
-        return int(rpc(self.web3, "eth_blockNumber"), 16)
-
     # ---- one step
+
+    def _head(self) -> int:
+        return int(rpc(self.web3, "eth_blockNumber"), 16)
 
     def _sign(self, call: Call, nonce: int, gas: int, fee: Fee) -> tuple[bytes, str]:
         transaction: dict[str, Any] = {
@@ -242,7 +241,7 @@ class Courier:
         The account's count alone is no proof: behind one address there may be several nodes, and the one that was asked
         for the receipt may be a block behind. Sending again without proof could do the thing twice.
         """
-        for number in range(flight.since_block, self.head() + 1):
+        for number in range(flight.since_block, self._head() + 1):
             block = rpc(self.web3, "eth_getBlockByNumber", [hex(number), True])
             for transaction in block["transactions"] if block else ():
                 sender = to_checksum_address(transaction["from"])
@@ -258,7 +257,7 @@ class Courier:
         flight.checked_at = now
         try:
             stuck = next_in_line and now - flight.priced_at >= self._policy.stuck_after
-            if stuck and self.head() > flight.priced_block:
+            if stuck and self._head() > flight.priced_block:
                 self._replace(flight)
             elif not self._knows(flight.transaction):
                 self._offer(flight.raw, flight.transaction)
@@ -268,10 +267,10 @@ class Courier:
         return None
 
     def _replace(self, flight: Flight) -> None:
-        flight.priced_at = time.monotonic()
-        flight.priced_block = self.head()
         cap = self._policy.fees.cap
-        fee = flight.fee.replacement(self._policy.fees.current(self.web3), cap)
+        flight.priced_at = time.monotonic()
+        current, flight.priced_block = self._policy.fees.current(self.web3)
+        fee = flight.fee.replacement(current, cap)
         if fee is None:
             logger.warning("%s (nonce %d) is stuck at the fee cap of %s wei", flight.transaction, flight.nonce, cap)
             return

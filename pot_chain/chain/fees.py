@@ -64,21 +64,22 @@ class FeePolicy:
     tip: int | None = None
     base_fee_margin: int = 2
 
-    def current(self, web3: Web3) -> Fee:
-        """Fee for a transaction sent now.
+    def current(self, web3: Web3) -> tuple[Fee, int]:
+        """Fee for a transaction sent now, and the number of the block that it is computed from.
 
         Raises:
             FeeTooHigh: the base fee is above the cap.
             RpcDown, RpcError: the node did not answer.
         """
-        base = int(rpc(web3, "eth_getBlockByNumber", ["latest", False]).get("baseFeePerGas", "0x0"), 16)
+        block = rpc(web3, "eth_getBlockByNumber", ["latest", False])
+        base = int(block.get("baseFeePerGas", "0x0"), 16)
         if self.cap is not None and base > self.cap:
             raise FeeTooHigh(base, self.cap)
         tip = self.tip if self.tip is not None else _suggested_tip(web3)
         limit = self.base_fee_margin * base + tip
         if self.cap is not None:
             limit = min(limit, self.cap)
-        return Fee(limit, min(tip, limit))
+        return Fee(limit, min(tip, limit)), int(block["number"], 16)
 
 
 def _suggested_tip(web3: Web3) -> int:

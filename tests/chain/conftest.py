@@ -28,7 +28,7 @@ from pot_chain.chain.reverts import RevertDecoder
 from pot_chain.chain.sender import SenderPolicy, TransactionSender
 
 ETHER = 10**18
-FAST = SenderPolicy(timeout=20.0, poll=0.01, max_poll=0.05)
+FAST = SenderPolicy(timeout=60.0, poll=0.01, max_poll=0.05)
 
 Answer = Any
 """The answer's JSON, or a pair (HTTP status, text); None cuts the connection."""
@@ -165,12 +165,12 @@ def faulty_rpc() -> Iterator[Callable[[AnvilProcess], FaultyRpc]]:
 
 @pytest.fixture
 def wait_until() -> Callable[[Callable[[], object]], None]:
-    """``wait_until(condition)``: fails when it does not hold within 15 s."""
+    """``wait_until(condition)``: fails when it does not hold within 60 s."""
 
     def wait(condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + 60
         while not condition():
-            assert time.monotonic() < deadline, "the condition was not met within 15 s"
+            assert time.monotonic() < deadline, "the condition was not met within 60 s"
             time.sleep(0.01)
 
     return wait

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from web3 import Web3
+from web3.types import RPCEndpoint
 
 from pot_chain.chain.anvil import AnvilProcess
 from pot_chain.chain.connection import (
@@ -101,6 +102,16 @@ def test_a_refusal_is_not_retried_and_keeps_its_data(
         rpc(web3, "eth_call", [{}, "latest"])
     assert caught.value.revert_data() == b"\x01"
     assert proxy.calls["eth_call"] == 1
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(
+    shared_chain: AnvilProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert rpc(quick(shared_chain.rpc_url), "eth_chainId") == hex(31337)
+    elsewhere = RetryingProvider("http://node.example", timeout=1, attempts=1, backoff=0)
+    with pytest.raises(RpcDown, match=r"http://node\.example: connection refused"):
+        elsewhere.make_request(RPCEndpoint("eth_chainId"), [])
 
 
 def test_a_batch_answers_in_order(web3: Web3) -> None:

@@ -35,8 +35,8 @@ def test_without_a_cap_there_is_always_a_replacement(old: Fee, current: Fee) -> 
 
 
 def test_the_current_fee_covers_a_rising_base_fee(web3: Web3) -> None:
-    base = int(rpc(web3, "eth_getBlockByNumber", ["latest", False])["baseFeePerGas"], 16)
-    fee = FeePolicy(tip=7).current(web3)
-    assert fee == Fee(2 * base + 7, 7)
-    assert FeePolicy(cap=base + 3, tip=7).current(web3) == Fee(base + 3, 7)
-    assert FeePolicy().current(web3).tip == int(rpc(web3, "eth_maxPriorityFeePerGas"), 16)
+    block = rpc(web3, "eth_getBlockByNumber", ["latest", False])
+    base, number = int(block["baseFeePerGas"], 16), int(block["number"], 16)
+    assert FeePolicy(tip=7).current(web3) == (Fee(2 * base + 7, 7), number)
+    assert FeePolicy(cap=base + 3, tip=7).current(web3)[0] == Fee(base + 3, 7)
+    assert FeePolicy().current(web3)[0].tip == int(rpc(web3, "eth_maxPriorityFeePerGas"), 16)

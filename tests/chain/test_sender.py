@@ -35,7 +35,7 @@ Wait = Callable[[Callable[[], object]], None]
 
 ETHER = 10**18
 GWEI = 10**9
-FAST = SenderPolicy(timeout=20.0, poll=0.01, max_poll=0.05)
+FAST = SenderPolicy(timeout=60.0, poll=0.01, max_poll=0.05)
 REFUSAL = {"jsonrpc": "2.0", "id": 0, "error": {"code": -32005, "message": "rate limit"}}
 BOB = Web3.to_checksum_address("0x" + "b0" * 20)
 
@@ -107,7 +107,7 @@ def test_many_calls_share_blocks(
     waiting = in_thread(lambda: sender.send_many([probe.call("count", 1) for _ in range(20)])[-1])
     wait_until(lambda: pending(web3) == 20)
     rpc(web3, "anvil_mine", ["0x1"])
-    last = waiting.result(20)
+    last = waiting.result(60)
     assert probe.read("total") == 20
     assert last.nonce == 20
 
@@ -140,14 +140,14 @@ def test_a_second_process_with_the_same_key_is_noticed_before_and_after_sending(
     job = in_thread(lambda: sender.send(probe.call("count", 1)))
     wait_until(lambda: pending(web3) == 2)
     rpc(web3, "anvil_mine", ["0x1"])
-    assert job.result(20).nonce == 2
+    assert job.result(60).nonce == 2
     # after: it outbids ours, and what we wanted is sent again with the next nonce
     job = in_thread(lambda: sender.send(probe.call("count", 1)))
     wait_until(lambda: pending(web3) == 1)
     foreign(3, 500 * GWEI)
     rpc(web3, "anvil_mine", ["0x1"])
     rpc(web3, "evm_setAutomine", [True])
-    assert job.result(20).nonce == 4
+    assert job.result(60).nonce == 4
     assert probe.read("total") == 2
 
 
@@ -203,7 +203,7 @@ def test_a_node_that_does_not_count_pending_transactions(
     job = in_thread(lambda: sender.send_many([probe.call("count", 1) for _ in range(5)])[-1])
     wait_until(lambda: pending(web3) == 5)
     rpc(web3, "anvil_mine", ["0x1"])
-    assert job.result(20).nonce == 5
+    assert job.result(60).nonce == 5
     assert proxy.calls["eth_sendRawTransaction"] == offers + 5
     assert probe.read("total") == 5
 
@@ -260,9 +260,9 @@ def test_a_refusal_on_chain_is_decoded(
     other = in_thread(lambda: keen.send(probe.call("setClosed", True)))
     wait_until(lambda: pending(web3) == 2)
     rpc(web3, "anvil_mine", ["0x1"])
-    other.result(20)
+    other.result(60)
     with pytest.raises(ContractReverted) as caught:
-        job.result(20)
+        job.result(60)
     assert caught.value.name == "Refused"
     assert caught.value.transaction is not None
     assert rpc(web3, "eth_getTransactionReceipt", [caught.value.transaction])["status"] == "0x0"
@@ -364,7 +364,7 @@ def test_an_outage_while_waiting_is_survived(
     wait_until(lambda: proxy.calls.total() > seen + 3)
     rpc(web3, "anvil_mine", ["0x1"])
     proxy.rule = lambda method, forward: forward()
-    assert job.result(20).nonce == 1
+    assert job.result(60).nonce == 1
 
 
 def test_a_transaction_that_the_node_loses_is_offered_again(
@@ -379,7 +379,7 @@ def test_a_transaction_that_the_node_loses_is_offered_again(
     rpc(web3, "anvil_dropAllTransactions")
     wait_until(lambda: pending(web3) == 1)
     rpc(web3, "anvil_mine", ["0x1"])
-    assert job.result(20).nonce == 1
+    assert job.result(60).nonce == 1
     assert probe.read("total") == 1
 
 
@@ -406,7 +406,7 @@ def test_a_stuck_transaction_is_replaced_at_a_higher_fee(
     assert offered()[0] >= first * 1.125
     assert len(offered()) == 1
     rpc(web3, "anvil_mine", ["0x1"])
-    mined = job.result(20)
+    mined = job.result(60)
     assert mined.nonce == 1
     assert mined.gas_price > first
     assert probe.read("total") == 1
@@ -434,7 +434,7 @@ def test_the_version_before_a_replacement_may_be_the_one_that_is_mined(
     rpc(web3, "anvil_mine", ["0x1"])
     wait_until(lambda: len(held) == 2)
     first = held[0]()["result"]
-    assert job.result(20).transaction == first
+    assert job.result(60).transaction == first
 
 
 def test_a_transaction_that_is_not_mined_in_time_names_its_hashes(
@@ -468,7 +468,7 @@ def test_confirmations_are_waited_for_and_a_reorg_does_not_lose_the_transaction(
     assert sent_by(web3, sender.address) == 0
     wait_until(lambda: sent_by(web3, sender.address) == 1)  # offered again
     rpc(web3, "anvil_mine", ["0x2"])
-    assert job.result(20).nonce == 0
+    assert job.result(60).nonce == 0
     assert probe.read("total") == 1
 
 
