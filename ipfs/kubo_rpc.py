@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 import urllib.parse
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -199,7 +200,7 @@ class KuboRpc:
         """Like :meth:`call`, for answers of JSON objects, one a line."""
         body = self.call(path, *args, max_bytes=max_bytes, seconds=seconds, options=options, data=data)
         try:
-            lines = [json.loads(line) for line in body.splitlines() if line]
+            lines = [_parse(line) for line in body.splitlines() if line]
         except (ValueError, RecursionError) as error:
             raise self._strange(f"its answer to {path} is not JSON") from error
         if not all(isinstance(line, dict) for line in lines):
@@ -262,7 +263,7 @@ class KuboRpc:
             case requests.HTTPError() if error.response is not None:
                 status = error.response.status_code
                 try:
-                    reason = str(json.loads(str(error))["Message"])
+                    reason = str(_parse(str(error).encode())["Message"])
                 except (ValueError, KeyError, TypeError, RecursionError):
                     strange = self._strange(f"it answered {path} with HTTP status {status}")
                     return _Passing(strange) if status in _TRANSIENT_STATUS else strange
@@ -293,6 +294,22 @@ class KuboRpc:
             f"what answers at {self.url} is no working Kubo daemon: {what}",
             "check the address: it has to be that of the RPC API, not of the gateway or of another program",
         )
+
+
+_NESTING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+_MAX_DEPTH: Final = 32
+
+
+def _parse(line: bytes) -> Any:
+    """JSON of a daemon that is not trusted. Python's parser recurses in C, and libraries raise the recursion limit so
+    far that a line of brackets would end the process; so the depth is bounded here.
+    """
+    depth = 0
+    for token in _NESTING.finditer(line):
+        depth += 1 if token[0] in b"[{" else -1 if token[0] in b"]}" else 0
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"nested more than {_MAX_DEPTH} deep")
+    return json.loads(line)
 
 
 def _pieces(response: requests.Response, limits: _Limits) -> Generator[bytes, None, None]:

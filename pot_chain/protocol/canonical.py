@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+import re
+from typing import Any, Final
 
 from pot_chain.protocol.errors import ProtocolError
+
+MAX_DEPTH: Final = 32
+"""Nesting allowed in a document; ours have five levels."""
+
+_NESTING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]', re.DOTALL)
+"""Strings, to be passed over, and brackets."""
 
 
 class NotCanonical(ProtocolError):
@@ -29,20 +36,41 @@ def decode(data: bytes, *, max_bytes: int = 1 << 20) -> Any:
     """Parse canonical JSON; refuses every other spelling of the same value.
 
     Raises:
-        NotCanonical: too long, malformed, duplicate keys, or not byte-identical to ``encode`` of its value.
+        NotCanonical: too long, malformed, too deeply nested, duplicate keys, or not byte-identical to ``encode`` of its
+            value.
     """
-    if len(data) > max_bytes:
-        raise NotCanonical(f"a document of {len(data)} bytes is larger than the {max_bytes} allowed")
+    value = parse(data, max_bytes=max_bytes)
     try:
-        value = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
         same = encode(value) == data
-    except (ValueError, ProtocolError, RecursionError) as error:
+    except ProtocolError as error:
         raise NotCanonical(f"not canonical JSON: {error}") from error
     if not same:
         raise NotCanonical(
             "not canonical JSON: keys unsorted or repeated, extra white space, or a number spelled otherwise"
         )
     return value
+
+
+def parse(data: bytes, *, max_bytes: int) -> Any:
+    """JSON that a stranger wrote, in any spelling; bounded in length and in depth.
+
+    Python's parser recurses in C, and libraries raise the recursion limit for the whole process (web3's do, to
+    100,000): without a bound of our own, a frame of brackets would end the process with a segmentation fault.
+
+    Raises:
+        NotCanonical: too long, too deeply nested, or no JSON.
+    """
+    if len(data) > max_bytes:
+        raise NotCanonical(f"a document of {len(data)} bytes is larger than the {max_bytes} allowed")
+    depth = 0
+    for token in _NESTING.finditer(data):
+        depth += 1 if token[0] in b"[{" else -1 if token[0] in b"]}" else 0
+        if depth > MAX_DEPTH:
+            raise NotCanonical(f"a document is nested more than {MAX_DEPTH} deep")
+    try:
+        return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise NotCanonical(f"not canonical JSON: {error}") from error
 
 
 def digest(data: bytes) -> bytes:

@@ -71,9 +71,9 @@ class Collection:
     Attributes:
         commits: seal by miner in the order of the chain.
         chain_reveals: miners that have revealed on chain.
-        due: miners whose reveal was there when the round was judged: no proposal may leave them out. A reveal that comes
-            later may be counted and need not, so that nobody can spoil one proposal after the other by revealing late.
-            None until ``settle``.
+        due: miners whose reveal was there when the round was judged: no proposal may leave them out. A reveal that
+            comes later may be counted and need not, so that nobody can spoil one proposal after the other by revealing
+            late. None until ``settle``.
     """
 
     context: RoundContext

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from pot_chain import __version__
+from pot_chain.protocol import canonical
 from pot_chain.protocol.errors import ProtocolError
 from pot_chain.protocol.outcome import parse_uint
 from pot_chain.protocol.record import Reveal, exact_fields, small_uint
@@ -58,10 +58,10 @@ class _Handlers:
         except TimeoutError:
             return _error(408, f"the body did not arrive within {BODY_SECONDS:.0f} s")
         try:
-            fields = exact_fields(json.loads(body), "task", "round", "reveal")
+            fields = exact_fields(canonical.parse(body, max_bytes=MAX_BODY_BYTES), "task", "round", "reveal")
             key = parse_uint(fields["task"]), small_uint(fields["round"])
             reveal = Reveal.from_json(fields["reveal"])
-        except (ProtocolError, ValueError, RecursionError) as error:
+        except ProtocolError as error:
             self._service.count("reveal", "malformed")
             return _error(400, f"malformed reveal: {error}")
         actor = self._service.actors.get(key)

@@ -8,17 +8,17 @@ report and reveal proves itself. Attribution only serves limits and metrics.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import aiohttp
 from aiohttp import WSMsgType, web
 
+from pot_chain.protocol import canonical
 from pot_chain.protocol.addresses import Address, hex_digest, parse_address, parse_digest
 from pot_chain.protocol.eip712 import Domain, signing_digest
 from pot_chain.protocol.errors import ProtocolError
@@ -33,6 +33,7 @@ BURST_TOKENS = 8_000.0
 BYTES_PER_TOKEN = 1_024
 """A frame costs one token and one more for each so many bytes: large frames are work, too."""
 HANDSHAKE_SECONDS = 5.0
+MAX_HANDSHAKE_BYTES = 4_096
 RECONNECT_SECONDS = (0.1, 2.0)
 """First and longest pause between two dials."""
 
@@ -214,7 +215,7 @@ class WebsocketMesh:
         nonce = secrets.token_bytes(32)
         await socket.send_json({"peer": self._address, "nonce": hex_digest(nonce)})
         try:
-            answer = json.loads(await socket.receive_str(timeout=HANDSHAKE_SECONDS))
+            answer = _parse(await socket.receive_str(timeout=HANDSHAKE_SECONDS))
             claimed = parse_address(answer["address"])
             hello = Hello(self._address, nonce, int(answer["epoch"]))
             signer = recover(signing_digest(self._domain, hello), bytes.fromhex(answer["signature"]))
@@ -255,7 +256,7 @@ class WebsocketMesh:
         assert self._session is not None
         url = self._endpoints[peer].rstrip("/") + "/peer"
         async with self._session.ws_connect(url, max_msg_size=65_536, heartbeat=10.0, timeout=_TIMEOUT) as socket:
-            challenge = json.loads(await asyncio.wait_for(socket.receive_str(), HANDSHAKE_SECONDS))
+            challenge = _parse(await asyncio.wait_for(socket.receive_str(), HANDSHAKE_SECONDS))
             if not isinstance(challenge, dict) or challenge.get("peer") != peer:
                 raise ProtocolError(f"{url} is not the validator {peer}")
             hello = Hello(peer, parse_digest(challenge.get("nonce")), self._epoch)
@@ -273,6 +274,11 @@ class WebsocketMesh:
 _TIMEOUT = aiohttp.ClientWSTimeout(ws_close=2.0)
 _MALFORMED = (TimeoutError, ProtocolError, ValueError, TypeError, KeyError, OverflowError, RecursionError)
 """What a handshake that is none can raise."""
+
+
+def _parse(text: str) -> Any:
+    """A handshake message of a peer that is not known yet."""
+    return canonical.parse(text.encode(), max_bytes=MAX_HANDSHAKE_BYTES)
 
 
 async def _until_closed(socket: aiohttp.ClientWebSocketResponse) -> None:
