@@ -44,6 +44,7 @@ from pot_chain.pbft.events import (
     Validate,
     Validated,
 )
+from pot_chain.pbft.justification import claim_fault, new_view_fault, view_change_fault
 from pot_chain.pbft.messages import (
     MAX_PAYLOAD_BYTES,
     Ballot,
@@ -375,7 +376,7 @@ class Replica:
             return self._reject(sender, "view change older than the sender's last")
         if held is not None and held.change == change:
             return self._reject(sender, "view change repeated")
-        fault = self._view_change_fault(change) or self._claim_fault(message)
+        fault = view_change_fault(change, self.config) or self._claim_fault(message)
         if fault is not None:
             return self._reject(sender, fault)
         if held is not None and held.change.statement.view == change.statement.view:
@@ -386,28 +387,8 @@ class Replica:
         self._check_honesty(sender)
         return self._count_view_changes()
 
-    def _view_change_fault(self, change: Signed[ViewChange]) -> str | None:
-        statement = change.statement
-        if statement.slot != self.config.slot or statement.view < 1:
-            return "view change to no view of the slot"
-        if statement.prepared_view >= statement.view:
-            return "view change that claims a certificate of a view not below its own"
-        if not self.config.verify(statement, change.signer, change.signature):
-            return "view change with a wrong signature"
-        return None
-
     def _claim_fault(self, message: ViewChangeRequest) -> str | None:
-        """What a VIEW-CHANGE claims must be proven by the certificate it brings."""
-        statement, prepared = message.change.statement, message.prepared
-        if prepared is None:
-            return "view change without the certificate it claims" if statement.prepared else None
-        if prepared.certificate.vote != Vote(
-            Phase.PREPARE, statement.slot, statement.prepared_view, statement.prepared_digest
-        ):
-            return "view change with a certificate it does not claim"
-        if self.config.digest_of(prepared.payload) != prepared.digest:
-            return "view change whose payload does not match its digest"
-        return self._certificate_fault(prepared.certificate, Phase.PREPARE)
+        return claim_fault(message, self.config)
 
     def _count_view_changes(self) -> None:
         """4.5.2: follow f + 1 others upwards; start the timer, and as primary the view, when Q are there."""
@@ -443,31 +424,7 @@ class Replica:
             self._propose(highest.digest, highest.payload)
 
     def _new_view_fault(self, vote: Vote, new_view: NewView) -> str | None:
-        """4.4: a backup checks the choice: Q distinct signed view changes and the highest certificate they claim."""
-        changes = new_view.view_changes
-        if len(changes) != self._quorum:
-            return "new-view without exactly a quorum of view changes"
-        signers = [change.signer for change in changes]
-        if signers != sorted(set(signers)) or not 0 <= signers[0] <= signers[-1] < self.config.size:
-            return "new-view whose signers are not strictly increasing validators"
-        for change in changes:
-            if change.statement.view != vote.view:
-                return "new-view with a view change to another view"
-            fault = self._view_change_fault(change)
-            if fault is not None:
-                return fault
-        claims = [change.statement for change in changes if change.statement.prepared]
-        if not claims:
-            return None if new_view.certificate is None else "new-view with a certificate nobody claims"
-        if new_view.certificate is None:
-            return "new-view without the certificate it needs"
-        highest = max(claim.prepared_view for claim in claims)
-        for claim in claims:
-            if claim.prepared_view == highest and claim.prepared_digest != vote.digest:
-                return "new-view that does not carry the highest prepared digest"
-        if new_view.certificate.vote != Vote(Phase.PREPARE, vote.slot, highest, vote.digest):
-            return "new-view with another certificate than the highest claimed"
-        return self._certificate_fault(new_view.certificate, Phase.PREPARE)
+        return new_view_fault(vote, new_view, self.config)
 
     def _enter(self, view: int) -> None:
         self.view, self.active = view, True
