@@ -32,6 +32,10 @@ _RECORD_HEADER = struct.Struct(">IIII")
 _RESTORE_HINT = "restore the log from a copy, or start with a new one: the validator then abstains from all open rounds"
 
 
+_sync_data = getattr(os, "fdatasync", os.fsync)
+"""Makes a file's content and size durable; times can wait."""
+
+
 class Storage(Protocol):
     """The bytes under a log. Each method that writes returns only when what it wrote is durable."""
 
@@ -59,17 +63,23 @@ class FileStorage:
     def __init__(self, path: Path) -> None:
         self.name = str(path)
         self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(f"{path}.lock", timeout=0, thread_local=False)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._sync_folder()
         except Timeout as error:
             raise LogLocked(
                 f"the signing log {path} is in use",
                 "another validator process runs with the same state folder: stop it first",
             ) from error
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._sync_folder()
+        except OSError as error:
+            self._lock.release()
+            raise LogWriteFailed(
+                f"the signing log {path} cannot be opened: {error.strerror or error}",
+                "check the state folder and its permissions",
+            ) from error
 
     def read(self) -> bytes:
         return self._path.read_bytes()
@@ -77,7 +87,7 @@ class FileStorage:
     def append(self, data: bytes) -> None:
         os.lseek(self._file, 0, os.SEEK_END)
         self._write(self._file, data)
-        os.fdatasync(self._file)
+        _sync_data(self._file)
 
     def truncate(self, size: int) -> None:
         os.ftruncate(self._file, size)

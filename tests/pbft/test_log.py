@@ -180,6 +180,37 @@ def test_a_file_keeps_what_is_appended_truncated_and_replaced(tmp_path: Path) ->
     assert sorted(path.name for path in tmp_path.iterdir()) == ["votes.log", "votes.log.lock"]
 
 
+def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(LogWriteFailed, match="cannot be opened") as caught:
+        FileStorage(tmp_path / "file" / "votes.log")
+    assert caught.value.hint
+    (tmp_path / "votes.log").mkdir()
+    with pytest.raises(LogWriteFailed, match="cannot be opened"):
+        FileStorage(tmp_path / "votes.log")
+    (tmp_path / "votes.log").rmdir()
+    FileStorage(tmp_path / "votes.log").close()
+
+
+def test_a_failed_replacement_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "votes.log"
+    storage = FileStorage(path)
+    log = RecordLog(storage, OWNER)
+    log.append(b"one")
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(LogWriteFailed, match="No space left"):
+            log.rewrite([b"two"])
+    log.close()
+    storage = FileStorage(path)
+    assert RecordLog(storage, OWNER).records == [b"one"]
+    storage.close()
+
+
 def test_a_closed_file_takes_nothing(tmp_path: Path) -> None:
     storage = FileStorage(tmp_path / "votes.log")
     log = RecordLog(storage, OWNER)
