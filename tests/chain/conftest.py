@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
 from eth_account import Account
@@ -26,14 +20,11 @@ from pot_chain.chain.deploy import Deployment, RegistryConfig, deploy
 from pot_chain.chain.project import Project, find_project
 from pot_chain.chain.reverts import RevertDecoder
 from pot_chain.chain.sender import SenderPolicy, TransactionSender
+from tests.chain.faulty_rpc import FaultyRpc
+from tests.chain.world import World
 
 ETHER = 10**18
 FAST = SenderPolicy(timeout=60.0, poll=0.01, max_poll=0.05)
-
-Answer = Any
-"""The answer's JSON, or a pair (HTTP status, text); None cuts the connection."""
-Rule = Callable[[str, Callable[[], Answer]], Answer]
-"""``rule(method, forward)``; ``forward()`` asks the node."""
 
 
 @pytest.fixture(scope="session")
@@ -96,59 +87,6 @@ def probe(
     return new_probe(new_sender(web3))
 
 
-class FaultyRpc:
-    """A JSON-RPC endpoint between a test and a real node that fails on demand, over real sockets.
-
-    Attributes:
-        rule: what to do with each request.
-        calls: number of requests by method.
-        url: its address.
-    """
-
-    def __init__(self, upstream: str) -> None:
-        self.rule: Rule = lambda method, forward: forward()
-        self.calls: Counter[str] = Counter()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            wbufsize = -1
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                parsed = json.loads(body)
-
-                def forward() -> Answer:
-                    with urlopen(Request(upstream, body, {"Content-Type": "application/json"}), timeout=10) as answer:
-                        return json.loads(answer.read())
-
-                method = parsed["method"] if isinstance(parsed, dict) else "batch"
-                outer.calls[method] += 1
-                answer = outer.rule(method, forward)
-                if answer is None:
-                    self.close_connection = True
-                    return
-                status, text = answer if isinstance(answer, tuple) else (200, json.dumps(answer))
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(text.encode())))
-                self.end_headers()
-                self.wfile.write(text.encode())
-
-            def log_message(self, *_: object) -> None:
-                """Quiet."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
 @pytest.fixture
 def faulty_rpc() -> Iterator[Callable[[AnvilProcess], FaultyRpc]]:
     """``faulty_rpc(chain)``: an endpoint of ``chain`` that fails on demand."""
@@ -187,3 +125,13 @@ def new_contracts() -> Callable[[TransactionSender], Deployment]:
         return deploy(sender, config)
 
     return make
+
+
+@pytest.fixture
+def world(
+    own_chain: AnvilProcess,
+    new_sender: Callable[..., TransactionSender],
+    new_contracts: Callable[[TransactionSender], Deployment],
+) -> World:
+    sender = new_sender(own_chain.web3())
+    return World(own_chain, sender, new_contracts(sender))

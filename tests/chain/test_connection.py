@@ -4,7 +4,7 @@ import secrets
 import socket
 import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -24,9 +24,7 @@ from pot_chain.chain.connection import (
     rpc_batch,
 )
 from pot_chain.chain.errors import ChainError, RpcDown, RpcError, SlowSignatures, WrongChain
-
-if TYPE_CHECKING:
-    from conftest import FaultyRpc
+from tests.chain.faulty_rpc import FaultyRpc
 
 REFUSAL = {"jsonrpc": "2.0", "id": 0, "error": {"code": -32000, "message": "no", "data": "0x01"}}
 
