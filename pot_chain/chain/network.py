@@ -20,7 +20,6 @@ from pot_chain.chain.sender import Mined, TransactionSender
 from pot_chain.protocol.addresses import Digest
 from pot_chain.protocol.eip712 import Domain
 
-
 REMEMBERED_BLOCKS = 4096
 
 

@@ -23,11 +23,13 @@ from web3 import Web3
 
 from pot_chain.chain.connection import rpc_batch
 from pot_chain.chain.errors import WalletError, WrongPassword
+from pot_chain.protocol import canonical
 from pot_chain.protocol.addresses import Address
 
 PASSWORD_VARIABLE: Final = "POT_KEYSTORE_PASSWORD"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _KEY: Final = re.compile(r"(0x)?[0-9a-fA-F]{64}")
+MAX_KEYSTORE_BYTES: Final = 1 << 16
 _CURVE_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
 Prompt = Callable[[str], str]
@@ -256,12 +258,12 @@ def _random_key() -> bytes:
 
 def _read_keystore(path: Path) -> dict[str, Any]:
     try:
-        keystore = json.loads(path.read_text(encoding="utf-8"))
+        keystore = canonical.parse(path.read_bytes(), max_bytes=MAX_KEYSTORE_BYTES)
     except FileNotFoundError as error:
         raise WalletError(f"there is no keystore {path}", "`pot wallet list` shows what there is") from error
     except OSError as error:
         raise WalletError(f"cannot read {path}: {_reason(error)}") from error
-    except (ValueError, RecursionError) as error:
+    except canonical.NotCanonical as error:
         raise WalletError(f"{path} is not a keystore: not JSON", "expected a Web3 Secret Storage file") from error
     # the standard writes "crypto", some wallets "Crypto"
     if (

@@ -15,6 +15,9 @@ from typing import Any
 
 from pot_chain.dashboard import promises
 from pot_chain.dashboard.codec import InvalidReport, from_plain, to_plain
+from pot_chain.protocol import canonical
+
+MAX_REPORT_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,10 +228,10 @@ class RunReport:
             InvalidReport: not JSON, or a field is missing, unknown or of the wrong type.
         """
         try:
-            value = json.loads(text)
-        except (ValueError, RecursionError) as error:
+            value = canonical.parse(text.encode(), max_bytes=MAX_REPORT_BYTES)
+        except (canonical.NotCanonical, UnicodeEncodeError) as error:
             raise InvalidReport(
-                f"the report is not JSON: {error}", "give a report.json that `pot demo` wrote"
+                f"the report cannot be read: {error}", "give a report.json that `pot demo` wrote"
             ) from error
         report: RunReport = from_plain(cls, value)
         return report

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from pathlib import Path
 from typing import Any
 
+from pot_chain.protocol import canonical
 from pot_chain.protocol.spec import MAX_SPEC_BYTES, InvalidSpec, TaskSpec
 
 
@@ -36,8 +36,9 @@ def _document(path: Path) -> dict[str, Any]:
         raise InvalidSpec(f"{path} has {len(data)} bytes; a spec has at most {MAX_SPEC_BYTES}", "is it the right file?")
     try:
         text = data.decode("utf-8")
-        document: Any = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # TOMLDecodeError, JSONDecodeError, UnicodeDecodeError
+        as_json = path.suffix == ".json"
+        document: Any = canonical.parse(data, max_bytes=MAX_SPEC_BYTES) if as_json else tomllib.loads(text)
+    except (ValueError, RecursionError, canonical.NotCanonical) as error:  # ValueError: not UTF-8, not TOML
         kind = "JSON" if path.suffix == ".json" else "TOML"
         raise InvalidSpec(f"{path} is not valid {kind}: {error}", "check the place that the message names") from error
     if not isinstance(document, dict):

@@ -43,7 +43,7 @@ def decode(data: bytes, *, max_bytes: int = 1 << 20) -> Any:
     try:
         same = encode(value) == data
     except ProtocolError as error:
-        raise NotCanonical(f"not canonical JSON: {error}") from error
+        raise NotCanonical(f"not JSON: {error}") from error
     if not same:
         raise NotCanonical(
             "not canonical JSON: keys unsorted or repeated, extra white space, or a number spelled otherwise"
@@ -70,7 +70,7 @@ def parse(data: bytes, *, max_bytes: int) -> Any:
     try:
         return json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise NotCanonical(f"not canonical JSON: {error}") from error
+        raise NotCanonical(f"not JSON: {error}") from error
 
 
 def digest(data: bytes) -> bytes:

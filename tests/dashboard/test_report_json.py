@@ -82,7 +82,7 @@ def _set(document: dict[str, Any], path: str, value: object) -> None:
         ("task_id", True, "report.task_id: expected a whole number, found True"),
         ("task_id", 1.0, "report.task_id: expected a whole number"),
         ("wall_seconds", None, "report.wall_seconds: expected a finite number, found None"),
-        ("wall_seconds", float("inf"), "report.wall_seconds: expected a finite number"),
+        ("wall_seconds", float("inf"), "Infinity is not a JSON number"),
         ("rounds.3.rejected", {"0x1": 5}, "report.rounds[3].rejected['0x1']: expected a string"),
         ("rounds.0.accepted", "miner", "report.rounds[0].accepted: expected a list"),
         ("escrow", [], "report.escrow: expected an object, found list"),
