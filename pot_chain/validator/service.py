@@ -179,7 +179,9 @@ class ValidatorService:
         self._background.cancel()
         await asyncio.gather(self._background.ended(), *(actor.closed() for actor in actors))
         for pool in self._pools.values():
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+        # Whatever a thread is doing ends first; not in this one, where the sockets that it waits for may be served.
+        await asyncio.gather(*(asyncio.to_thread(pool.shutdown, wait=True) for pool in self._pools.values()))
         await self._open.aclose()
 
     def _begin(self) -> None:

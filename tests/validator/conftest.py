@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,13 +17,17 @@ from eth_account.signers.local import LocalAccount
 from ipfs import open_store
 from ipfs.store import Store
 from pot_chain.chain.anvil import AnvilConfig, AnvilProcess, fund
+from pot_chain.chain.connection import rpc
 from pot_chain.chain.deploy import RegistryConfig, deploy
+from pot_chain.chain.history import TaskHistory
 from pot_chain.chain.network import ChainClient
 from pot_chain.chain.sender import TransactionSender
 from pot_chain.chain.structs import TaskParams
 from pot_chain.localnet.ports import free_port
 from pot_chain.owner.nodes import join_epoch, register_validator
+from pot_chain.protocol.addresses import Digest, canonical_order
 from pot_chain.protocol.errors import PotError
+from pot_chain.protocol.record import RoundRecord
 from pot_chain.protocol.spec import TaskSpec
 from pot_chain.validator.service import ValidatorConfig, ValidatorService
 from worker.data import load_source, pin_dataset
@@ -39,6 +43,7 @@ SPEC: dict[str, Any] = {
     "training": {"rounds": 3, "samples_per_miner": 16, "learning_rate": 0.5},
     "rewards": {"budget": "3eth"},
     "miners": {"min": 3, "max": 8},
+    "verification": {},
     "timing": {"commit_window": 20, "reveal_window": 10, "finalize_window": 30},
 }
 
@@ -72,6 +77,7 @@ class Chain:
             name: {**value, **changes.get(name, {})} if isinstance(value, dict) else value
             for name, value in SPEC.items()
         }
+        assert changes.keys() <= SPEC.keys()
         spec = TaskSpec.parse(document)
         data = pin_dataset(load_source("digits"), self.store)
         spec = spec.with_data(data.cid)
@@ -79,10 +85,14 @@ class Chain:
         checkpoint = make_checkpoint(self.store, spec.digest, weights, 0)
         self.store.put_manifest(checkpoint.to_bytes())
         self.store.put_manifest(spec.to_bytes())
+        return self.create(spec, spec.digest, checkpoint.digest)
+
+    def create(self, spec: TaskSpec, spec_digest: Digest, checkpoint: Digest) -> int:
+        """Create and fund a task like ``spec`` whose documents are said to be ``spec_digest`` and ``checkpoint``."""
         timing, budget = spec.timing, spec.rewards.budget or 0
         params = TaskParams(
-            spec=spec.digest,
-            checkpoint=checkpoint.digest,
+            spec=spec_digest,
+            checkpoint=checkpoint,
             budget=budget,
             reward_per_round=spec.reward_per_round,
             rounds=spec.training.rounds,
@@ -111,8 +121,38 @@ class Chain:
             )
         )
 
-    def miner(self, task_id: int, account: LocalAccount | None = None, **changes: Any) -> MinerThread:
-        """A miner that is not started yet."""
+    def voters(self) -> list[int]:
+        """Positions in ``validators`` by index in the epoch: the i-th leads the rounds r with r % 4 == i first."""
+        order = canonical_order(account.address for account in self.validators[:4])
+        return [next(i for i, v in enumerate(self.validators) if v.address == voter) for voter in order]
+
+    def advance(self, seconds: int) -> None:
+        """Let ``seconds`` pass on chain."""
+        rpc(self.client.web3, "evm_increaseTime", [seconds])
+        rpc(self.client.web3, "evm_mine")
+
+    def ghost(self, task_id: int) -> LocalAccount:
+        """A member of the task that does nothing."""
+        account = self.account()
+        client = ChainClient(self.rpc, self.deployment, account)
+        client.send(client.registry.register_miner(client.registry.min_miner_stake()))
+        client.send(client.training.join(task_id), gas=500_000)
+        return account
+
+    def history(self, task_id: int) -> TaskHistory:
+        """What has happened to the task so far."""
+        self.client.poll()
+        return self.client.history.tasks[task_id]
+
+    def records(self, task_id: int) -> list[RoundRecord]:
+        """Records of the task's final rounds."""
+        finals = (seen.final for seen in self.history(task_id).finals)
+        return [RoundRecord.from_bytes(self.store.get_manifest(final.record)) for final in finals if final]
+
+    def miner(
+        self, task_id: int, account: LocalAccount | None = None, kind: type[Miner] = Miner, **changes: Any
+    ) -> MinerThread:
+        """A miner that is not started yet; ``kind``: one with peculiarities."""
         account = account or self.account()
         config = MinerConfig(
             self.rpc,
@@ -123,14 +163,14 @@ class Chain:
             task_id,
             **changes,
         )
-        return MinerThread(config)
+        return MinerThread(config, kind)
 
 
 class MinerThread:
     """A miner in a thread, with what it told."""
 
-    def __init__(self, config: MinerConfig) -> None:
-        self.config = config
+    def __init__(self, config: MinerConfig, kind: type[Miner]) -> None:
+        self.config, self._kind = config, kind
         self.address = config.account.address
         self.events: list[dict[str, Any]] = []
         self.error: PotError | None = None
@@ -139,7 +179,7 @@ class MinerThread:
 
     def _run(self) -> None:
         try:
-            Miner(self.config, self.events.append).run(self._stop)
+            self._kind(self.config, self.events.append).run(self._stop)
         except PotError as error:  # handed to the test
             self.error = error
 
@@ -164,23 +204,28 @@ class MinerThread:
 async def running(*services: ValidatorService) -> AsyncIterator[None]:
     """Start validators and let them follow the chain."""
     stop = asyncio.Event()
-    started: list[ValidatorService] = []
     tasks = []
     try:
         for service in services:
             await service.start()
-            started.append(service)
             tasks.append(asyncio.create_task(service.follow(stop)))
         yield
     finally:
         stop.set()
         await asyncio.gather(*tasks)
-        for service in started:
-            await service.close()
+        await asyncio.gather(*(service.close() for service in services))
 
 
-@pytest.fixture
-def chain(tmp_path: Path) -> Iterator[Chain]:
+async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until ``condition``, which may block a little, holds."""
+    async with asyncio.timeout(seconds):
+        while not await asyncio.to_thread(condition):
+            await asyncio.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    tmp_path = tmp_path_factory.mktemp("chain")
     with AnvilProcess.start(AnvilConfig(tmp_path / "anvil.log", block_time=1, mixed_mining=True)) as anvil:
         store_url = f"embedded:{tmp_path / 'store'}"
         made = Chain(

@@ -17,7 +17,7 @@ from ipfs.errors import BlockMissing, DaemonDown
 from pot_chain.pbft.errors import LogWriteFailed
 from pot_chain.protocol.errors import ProtocolError
 from pot_chain.protocol.record import SignedReport
-from pot_chain.protocol.round import Proposal, make_proposal, report_statement
+from pot_chain.protocol.round import Proposal, check_proposal, make_proposal, report_statement
 from pot_chain.validator import actor as actor_module
 from pot_chain.validator import consensus, frames
 from pot_chain.validator.judge import Judge
@@ -420,13 +420,13 @@ async def test_a_proposal_too_large_for_the_wire_is_not_made(world: World, monke
 
 async def test_a_failure_of_our_own_check_is_a_refusal(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     submit_all(world)
-    check, broken = actor_module.check_proposal, []
+    broken: list[int] = []
 
     def breaks_once_each(context: Any, collection: Any, proposal: Any, seed: Any) -> None:
         if len(broken) < 3:
             broken.append(1)
             raise KeyError("a bug")
-        check(context, collection, proposal, seed)
+        check_proposal(context, collection, proposal, seed)
 
     monkeypatch.setattr(actor_module, "check_proposal", breaks_once_each)
     nodes = [Node(world, voter) for voter in VOTERS]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-
 from pot_chain.chain.history import TaskHistory
 from pot_chain.chain.structs import TaskState
 from pot_chain.protocol.assignment import assign
 from pot_chain.protocol.record import RoundRecord
-from tests.validator.conftest import Chain, running
+from tests.validator.conftest import Chain, running, until
 from worker.centralized import train
 from worker.task import TrainingTask
 from worker.verification.reexecution import relative_distance
@@ -34,12 +31,6 @@ def assert_equals_centralised_sgd(chain: Chain, task: TaskHistory, records: list
     assert relative_distance(training.parameters(task.checkpoint), reference.parameters) < 1e-5
 
 
-async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.05)
-
-
 async def test_honest_miners_are_all_accepted_and_paid_to_the_wei(chain: Chain) -> None:
     task_id = chain.create_task()
     async with running(*(chain.validator(i) for i in range(4))):
@@ -48,9 +39,7 @@ async def test_honest_miners_are_all_accepted_and_paid_to_the_wei(chain: Chain) 
     for miner in miners:
         miner.finish()
         assert miner.events[-1]["event"] == "task_ended"
-    chain.client.poll()
-    task = chain.client.history.tasks[task_id]
-    records = [RoundRecord.from_bytes(chain.store.get_manifest(r.final.record)) for r in task.finals if r.final]
+    task, records = chain.history(task_id), chain.records(task_id)
     assert len(records) == 3
     for record in records:
         assert set(record.accepted) == {miner.address for miner in miners}
