@@ -233,8 +233,7 @@ class Replica:
             if vote.view == self.view:  # the sender is the faulty primary itself: no need to wait for the timer
                 self._change_view(self.view + 1)
             return None
-        if vote.view > self.view or not self.active:
-            self._enter(vote.view)
+        self._enter(vote.view)
         carried = proposal.justification is not None and proposal.justification.certificate is not None
         return self._install(proposal, valid=carried)
 

@@ -15,13 +15,14 @@ from pot_chain.pbft import (
     RequestProposal,
     Sign,
     Start,
+    Status,
     ViewChangeRequest,
     decode,
 )
 from pot_chain.protocol.votes import Phase, ViewChange
 
 from .cluster import Cluster, reasons
-from .test_view_change import prepare_at
+from .test_view_change import prepare_at, view_timers
 
 MakeCluster = Callable[..., Cluster]
 
@@ -87,6 +88,34 @@ def test_a_view_change_is_repeated_with_its_proof(cluster: Cluster) -> None:
     after = [message for message in sent(cluster.step(2, Start())) if isinstance(message, ViewChangeRequest)]
     assert before == after
     assert after[0].prepared is not None
+
+
+def test_after_a_restart_commits_decide_what_was_prepared_before(cluster: Cluster) -> None:
+    prepare_at(cluster, 2)
+    cluster.restart(2)
+    for sender in (0, 1):
+        cluster.receive(2, sender, Ballot(cluster.vote(sender, Phase.COMMIT, 0, cluster.digest)))
+    assert cluster.replicas[2].decided is not None
+
+
+def test_a_first_start_says_nothing_and_a_restart_repeats_and_asks(make_cluster: MakeCluster) -> None:
+    cluster = make_cluster()
+    assert sent(cluster.step(2, Start())) == []
+    cluster.receive(2, 0, cluster.proposal(0, "of 0 in view 0"))
+    cluster.restart(2)
+    assert [type(message) for message in sent(cluster.step(2, Start()))] == [Ballot, Status]
+
+
+def test_a_restart_within_a_view_change_waits_for_a_quorum_before_its_timer(cluster: Cluster) -> None:
+    cluster.fire(2)
+    cluster.restart(2)
+    assert view_timers(cluster.step(2, Start())) == []
+    cluster.receive(2, 1, cluster.view_change(1, 1))
+    assert view_timers(cluster.receive(2, 3, cluster.view_change(3, 1))) == [(1, 8.0)]
+    cluster.restart(2)
+    for sender in (1, 3):
+        assert view_timers(cluster.receive(2, sender, cluster.view_change(sender, 1))) == []
+    assert view_timers(cluster.step(2, Start())) == [(1, 8.0)]
 
 
 def test_the_old_view_is_not_entered_again(cluster: Cluster) -> None:
