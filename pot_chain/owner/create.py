@@ -112,7 +112,8 @@ def _check_spec(spec: TaskSpec) -> int:
 
 def _check_balance(client: ChainClient, account: Address, token: Address, budget: int) -> None:
     coins = balances(client.web3, [account])[account]
-    fees = CREATE_GAS * FeePolicy().current(client.web3).limit
+    fee, _ = FeePolicy().current(client.web3)
+    fees = CREATE_GAS * fee.limit
     if token != ZERO_ADDRESS:
         held = Token(client.web3, token).balance_of(account)
         if held < budget:
