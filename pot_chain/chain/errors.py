@@ -7,6 +7,7 @@ from typing import Any
 
 from pot_chain.protocol.addresses import Address
 from pot_chain.protocol.errors import PotError
+from pot_chain.protocol.units import format_amount
 
 
 class ChainError(PotError):
@@ -112,8 +113,8 @@ class InsufficientFunds(ChainError):
 
     def __init__(self, account: Address, balance: int, needed: int) -> None:
         super().__init__(
-            f"{account} holds {balance} wei and needs up to {needed} wei for this transaction",
-            f"send at least {needed - balance} wei more to {account}",
+            f"{account} holds {format_amount(balance)} and needs up to {format_amount(needed)} for this transaction",
+            f"send at least {format_amount(needed - balance)} more to {account}; on a local network: `pot wallet fund`",
         )
         self.account = account
         self.balance = balance

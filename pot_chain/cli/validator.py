@@ -15,6 +15,7 @@ from pot_chain.localnet.paths import pot_home
 from pot_chain.protocol.units import parse_amount
 
 if TYPE_CHECKING:
+    from pot_chain.chain.network import ChainClient
     from pot_chain.localnet.description import ValidatorEntry
 
 app = typer.Typer(help="Run a validator, or look at one.", no_args_is_help=True)
@@ -54,12 +55,13 @@ def start(
     wei = parse_amount(stake) if stake is not None else None
     account = signer.unlock(target)
     url = endpoint or f"http://{host}:{port}"
-    client = target.open_chain(account)
-    done = register_validator(client, url, wei)
-    voting = join_epoch(client)
-    note(f"validator {account.address}: {done.value} at {url}")
-    if not voting.votes:
-        note(f"does not vote yet: {voting.reason}")
+
+    def announce(client: ChainClient) -> None:
+        done = register_validator(client, url, wei)
+        voting = join_epoch(client)
+        note(f"validator {account.address}: {done.value} at {url}")
+        if not voting.votes:
+            note(f"does not vote yet: {voting.reason}")
 
     from pot_chain.validator.service import ValidatorConfig, run_validator
 
@@ -73,6 +75,7 @@ def start(
             state_dir=state_dir or pot_home() / "validators" / account.address.lower(),
             port=port,
             host=host,
+            announce=announce,
         )
     )
 

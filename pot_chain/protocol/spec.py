@@ -42,6 +42,8 @@ def _parse_wei(value: object) -> int:
 def _parse_share(value: object) -> int:
     """Basis points from a fraction of 1 (float) or an integer of basis points."""
     if isinstance(value, float):
+        if not 0 <= value <= 1:
+            raise ProtocolError(f"a share is a part from 0 to 1, got {value}")
         return round(value * BASIS_POINTS)
     if isinstance(value, int) and not isinstance(value, bool):
         return value

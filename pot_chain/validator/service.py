@@ -65,6 +65,8 @@ class ValidatorConfig:
     Attributes:
         account: unlocked; operator and vote key in one. Registered on chain with the endpoint ``http://host:port``.
         state_dir: holds the signing log; losing it means abstaining from the rounds that are open.
+        announce: blocking; registers the validator. Called when the signing log is held and the port is bound, so that
+            the chain never names a validator that cannot run.
     """
 
     rpc_url: str
@@ -75,6 +77,7 @@ class ValidatorConfig:
     port: int
     host: str = "127.0.0.1"
     timeouts: Timeouts = field(default_factory=Timeouts)
+    announce: Callable[[ChainClient], None] | None = None
 
 
 def run_validator(config: ValidatorConfig) -> None:
@@ -142,8 +145,13 @@ class ValidatorService:
             keep=lambda proposal: self._fetch(self._shelf.keep, proposal),
             finalize=lambda proposal, certificate: self._in("send", self._finalize, proposal, certificate),
         )
+        self._set_peers(set())
         http: web.AppRunner = await serve(self, config.host, config.port)
         opened.push_async_callback(http.cleanup)
+        if config.announce is not None:
+            await self._in("send", config.announce, self.chain)
+            await self._in("follow", self.chain.poll)
+            self._set_peers(set())
         await self.mesh.start()
         opened.push_async_callback(self.mesh.stop)
         log.info("validator %s listens on %s:%d", self.me, config.host, config.port)

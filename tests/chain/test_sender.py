@@ -241,7 +241,7 @@ def test_a_refusal_on_chain_is_decoded(
 def test_too_little_money(web3: Web3, probe: Contract, new_sender: NewSender) -> None:
     for wei, value in ((1000, 1001), (1000, 1000), (0, 0)):
         sender = new_sender(web3, wei)
-        with pytest.raises(InsufficientFunds, match=f"holds {wei} wei and needs up to") as caught:
+        with pytest.raises(InsufficientFunds, match=f"holds {format_amount(wei)} and needs up to") as caught:
             sender.send(probe.call("count", 1, value=value))
         assert caught.value.needed > wei
         assert f"at least {caught.value.needed - wei} wei more" in caught.value.hint

@@ -42,7 +42,7 @@ def test_a_spec_survives_pinning() -> None:
         ('"1.5eth"', '"0eth"', "rewards.budget: an amount above zero is needed"),
         ('source = "digits"', "", "data: give either data.source"),
         ("learning_rate = 0.5", "learning_rate = inf", "training.learning_rate: input should be a finite number"),
-        ("0.25", "1.25", "rewards.validator_share: input should be less than or equal to 10000"),
+        ("0.25", "1.25", "rewards.validator_share: a share is a part from 0 to 1"),
         ('"5m"', '"soon"', "timing.commit_window: not a duration: 'soon'"),
         ('name = "mlp"', 'name = "../mlp"', "model.name"),
         ("[timing]", "[miners]\nmin = 9\nmax = 3\n[timing]", "miners.max (3) must not be below miners.min (9)"),

@@ -36,8 +36,15 @@ def _unmet_faults(report: RunReport, scenario: Scenario) -> list[str]:
                 broken.append(f"The poisoner was paid for round {row.number}.")
         elif row.rejected:
             broken.append(f"An honest gradient was rejected in round {row.number}.")
-    if report.view_changes < 1:
-        broken.append("There was no view change though the primary was killed.")
+    killed = report.rounds[scenario.kill_round]
+    if killed.view < 1:
+        broken.append(f"The primary of round {killed.number} was killed, and yet the round was decided in its view.")
+    restarted = next((e for e in report.events if e.kind is EventKind.VALIDATOR_RESTARTED), None)
+    if restarted is None or restarted.round is None:
+        return [*broken, "The killed validator was not started again."]
+    since = [row for row in report.rounds if row.number >= (restarted.round or 0)]
+    if not any(row.earned_wei.get(restarted.node, 0) for row in since):
+        broken.append("The validator that was started again has taken no part since.")
     return broken
 
 

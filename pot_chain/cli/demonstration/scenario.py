@@ -36,13 +36,13 @@ class Scenario:
     @property
     def poisoned_rounds(self) -> tuple[int, int]:
         """First and last round of the attack."""
-        first = self.rounds // 3
+        first = self.rounds // 5
         return first, first + max(1, self.rounds // 5) - 1
 
     @property
     def kill_round(self) -> int:
         """Round whose first primary is killed as soon as it opens."""
-        return self.rounds * 3 // 5
+        return self.rounds * 9 // 20
 
     @property
     def restart_round(self) -> int:
