@@ -22,6 +22,7 @@ from pot_chain.chain.errors import (
 )
 from pot_chain.chain.fees import FeePolicy
 from pot_chain.chain.sender import TRANSACTION_GAS_LIMIT, TransactionSender
+from pot_chain.protocol.units import format_amount
 from tests.chain.faulty_rpc import FaultyRpc
 from tests.chain.sending import BOB, ETHER, FAST, GWEI, NewProbe, NewSender, Wait, in_thread, pending, sent_by
 
@@ -244,7 +245,7 @@ def test_too_little_money(web3: Web3, probe: Contract, new_sender: NewSender) ->
         with pytest.raises(InsufficientFunds, match=f"holds {format_amount(wei)} and needs up to") as caught:
             sender.send(probe.call("count", 1, value=value))
         assert caught.value.needed > wei
-        assert f"at least {caught.value.needed - wei} wei more" in caught.value.hint
+        assert f"at least {format_amount(caught.value.needed - wei)} more" in caught.value.hint
         assert sent_by(web3, sender.address) == 0
 
 
