@@ -163,6 +163,8 @@ class Miner:
             if task.ended:
                 self._emit("task_ended", state=task.state.name.lower())
                 return None
+            if not task.membership.knows(self.me):
+                self._register_and_join()  # a reorg has undone it
             if task.current is not None:
                 self._work(task, task.current)
         except (PotError, IpfsError) as error:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pot_chain.protocol import canonical
 from pot_chain.protocol.addresses import Digest, hex_digest, parse_digest
 from pot_chain.protocol.errors import PotError, ProtocolError
 from pot_chain.protocol.record import exact_fields, small_uint
@@ -97,10 +98,8 @@ class SubmissionJournal:
         path = self._path(round_number)
         try:
             with path.open("rb") as file:
-                fields = exact_fields(
-                    json.loads(file.read(MAX_ENTRY_BYTES)),
-                    *("round", "cid_digest", "salt", "seal", "gradient", "opening"),
-                )
+                document = canonical.parse(file.read(MAX_ENTRY_BYTES + 1), max_bytes=MAX_ENTRY_BYTES)
+            fields = exact_fields(document, "round", "cid_digest", "salt", "seal", "gradient", "opening")
             gradient = fields["gradient"]
             if small_uint(fields["round"]) != round_number or not isinstance(gradient, str):
                 raise ProtocolError("it is the entry of another round")
@@ -114,7 +113,7 @@ class SubmissionJournal:
             )
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, RecursionError, ProtocolError) as error:
+        except (OSError, ProtocolError) as error:
             raise JournalDamaged(
                 f"the entry {path} of the submission journal is damaged: {error}",
                 "nothing can be revealed for its round, which earns nothing; check the disk",

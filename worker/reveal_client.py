@@ -46,7 +46,7 @@ async def _post(session: aiohttp.ClientSession, validator: Address, url: str, bo
             if answer.status == 200:
                 return True
             text = (await answer.content.read(MAX_ANSWER_BYTES)).decode(errors="replace")
-            log.warning("validator %s did not take the reveal: %d %s", validator, answer.status, ascii(text))
+            log.info("validator %s did not take the reveal: %d %s", validator, answer.status, ascii(text))
     except (aiohttp.ClientError, OSError, ValueError) as error:  # TimeoutError is an OSError, InvalidURL a ValueError
         log.warning("validator %s cannot be reached at %s: %s", validator, ascii(url), type(error).__name__)
     return False

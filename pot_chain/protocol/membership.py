@@ -34,6 +34,10 @@ class Membership:
             start <= round_number and (end is None or round_number < end) for start, end in self._spans.get(miner, [])
         )
 
+    def knows(self, miner: Address) -> bool:
+        """Whether ``miner`` has ever joined."""
+        return miner in self._spans
+
     @classmethod
     def of(cls, joins: Iterable[tuple[Address, int]]) -> Membership:
         """Members that have only joined."""
