@@ -187,6 +187,10 @@ class MinerThread:
         self._thread.start()
         return self
 
+    def told(self, event: str) -> int:
+        """How many events of that kind it has told."""
+        return sum(told["event"] == event for told in self.events)
+
     def stop(self) -> None:
         """Stop as SIGTERM would."""
         self._stop.set()

@@ -252,23 +252,27 @@ async def test_an_outage_of_the_rpc_node_is_sat_out(chain: Chain) -> None:
 
 
 async def test_a_reorg_that_opens_the_round_anew_makes_everybody_start_it_anew(chain: Chain) -> None:
+    """The join of the second miner is undone too: it joins again by itself."""
     task_id = chain.create_task(training=ONE_ROUND)
     services = [chain.validator(i) for i in range(4)]
+    miners = [chain.miner(task_id) for _ in range(3)]
     async with running(*services):
-        miners = [chain.miner(task_id).start() for _ in range(2)]
-        await until(lambda: len(chain.history(task_id).membership.members(0)) == 2)
+        miners[0].start()
+        await until(lambda: len(chain.history(task_id).membership.members(0)) == 1)
         snapshot = rpc(chain.client.web3, "evm_snapshot")
+        miners[1].start()
         chain.ghost(task_id)
-        await until(lambda: len(chain.history(task_id).rounds[0].commits) == 2)
+        await until(lambda: all(miner.told("committed") for miner in miners[:2]))
         await until(lambda: all(service.actors for service in services))
         old = chain.history(task_id).rounds[0]
         assert rpc(chain.client.web3, "evm_revert", [snapshot])
         await until(lambda: not chain.history(task_id).rounds)
-        miners.append(chain.miner(task_id).start())
+        miners[2].start()
         await until(lambda: completed(chain, task_id))
         assert unharmed(*services)
     for miner in miners:
         miner.finish()
+    assert miners[1].told("joined") == 2
     new = chain.history(task_id).rounds[0]
     assert new.opened_hash != old.opened_hash
     record = chain.records(task_id)[0]
