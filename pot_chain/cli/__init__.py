@@ -6,9 +6,17 @@ when they need them.
 
 from __future__ import annotations
 
+import sys
+
+EXIT_INTERRUPTED = 130
+"""128 + SIGINT, as shells count."""
+
 
 def main() -> None:
     """Entry point of the console script ``pot``."""
-    from pot_chain.cli.app import run
+    try:
+        from pot_chain.cli.app import run
 
-    run()
+        run()
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)

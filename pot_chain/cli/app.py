@@ -13,9 +13,6 @@ from pot_chain import __version__
 from pot_chain.cli import data, demo, doctor, miner, network, task, validator, wallet
 from pot_chain.protocol.errors import PotError
 
-EXIT_INTERRUPTED = 130
-"""128 + SIGINT, as shells count."""
-
 app = typer.Typer(
     name="pot",
     help="Proof of Training: paid, verified AI training on idle GPUs.",
@@ -88,8 +85,6 @@ def run() -> None:
     except (PotError, IpfsError) as error:
         report(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
 
 
 def report(error: PotError | IpfsError) -> None:

@@ -40,7 +40,7 @@ class SpecView:
 def task_facts(view: TaskView, spec: SpecView) -> Table:
     """What stands above the rounds."""
     history, params = view.history, view.history.params
-    rows = [("task", f"{view.task_id}: {_title(spec)}"), ("state", _state(view)), ("owner", history.owner)]
+    rows = [("task", f"{view.task_id}: {task_title(spec)}"), ("state", task_state(view)), ("owner", history.owner)]
     rows.append(("rounds", f"{len(history.finals)} of {params.rounds} final"))
     rows.append(("miners", f"{len(view.members)} joined, {params.min_miners} to {params.max_miners} wanted"))
     rows.append(("escrow", escrow_text(view)))
@@ -160,13 +160,15 @@ def round_json(item: RoundView) -> dict[str, Any]:
     }
 
 
-def _title(spec: SpecView) -> str:
+def task_title(spec: SpecView) -> str:
+    """What the task is, in a few words."""
     if spec.spec is None:
         return f"its spec cannot be shown ({spec.problem})"
     return f"{spec.spec.name} ({spec.spec.model.name}, {spec.spec.training.mode})"
 
 
-def _state(view: TaskView) -> str:
+def task_state(view: TaskView) -> str:
+    """Where the task stands, in a few words."""
     history, params = view.history, view.history.params
     text = history.state.name.lower()
     if history.state.name == "OPEN":

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from typing import Final
+from typing import Any, Final
 
-import typer
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
@@ -14,7 +13,16 @@ from rich.text import Text
 from ipfs.store import Store
 from pot_chain.chain.network import ChainClient
 from pot_chain.cli.output import stdout
-from pot_chain.cli.views import SpecView, round_json, round_line, rounds_table, task_facts, task_json
+from pot_chain.cli.views import (
+    SpecView,
+    round_json,
+    round_line,
+    rounds_table,
+    task_facts,
+    task_json,
+    task_state,
+    task_title,
+)
 from pot_chain.owner.records import RecordReader
 from pot_chain.owner.tasks import RoundView, TaskView, find_task, synced, watch_task
 
@@ -52,7 +60,7 @@ def watch_live(client: ChainClient, store: Store, task_id: int, *, accuracy: boo
     spec = SpecView.of(store, find_task(synced(client), task_id))
     measured = Accuracy(client, store, task_id) if accuracy else None
     with Live(console=stdout(), refresh_per_second=8) as live:
-        for view in watch_task(client, RecordReader(store, _RECORD_TIMEOUT_S), task_id, threading.Event()):
+        for view in watch_task(client, _records(store), task_id, threading.Event()):
             live.update(_screen(view, spec, measured))
             for item in view.rounds if measured else ():
                 if measured and item.history.final and item.number not in measured.by_round:
@@ -61,7 +69,7 @@ def watch_live(client: ChainClient, store: Store, task_id: int, *, accuracy: boo
 
 
 def watch_lines(client: ChainClient, store: Store, task_id: int, *, accuracy: bool, as_json: bool) -> None:
-    """Print each round once it has ended, and in the end the task.
+    """Print the task, each round once it has ended, and in the end the task again.
 
     Raises:
         TaskNotFound: there is no such task.
@@ -69,22 +77,25 @@ def watch_lines(client: ChainClient, store: Store, task_id: int, *, accuracy: bo
     """
     spec = SpecView.of(store, find_task(synced(client), task_id))
     measured = Accuracy(client, store, task_id) if accuracy else None
+
+    def tell(event: str, text: str, **details: Any) -> None:
+        print(json.dumps({"event": event, **details}) if as_json else text, flush=True)
+
     printed: set[int] = set()
-    for view in watch_task(client, RecordReader(store, _RECORD_TIMEOUT_S), task_id, threading.Event()):
+    for number, view in enumerate(watch_task(client, _records(store), task_id, threading.Event())):
+        if number == 0:
+            tell("task", f"task {task_id}: {task_title(spec)}, {task_state(view)}", **task_json(view, spec))
         for item in view.rounds:
-            if item.number in printed or item.history.open:
-                continue
-            printed.add(item.number)
-            score = measured.measure(item) if measured else None
-            if as_json:
-                typer.echo(json.dumps({"event": "round", **round_json(item), "accuracy": score}))
-            else:
-                typer.echo(round_line(view, item, score))
+            if item.number not in printed and not item.history.open:
+                printed.add(item.number)
+                score = measured.measure(item) if measured else None
+                tell("round", round_line(view, item, score), **round_json(item), accuracy=score)
         if view.history.ended:
-            if as_json:
-                typer.echo(json.dumps({"event": "ended", **task_json(view, spec)}))
-            else:
-                typer.echo(f"task {task_id} is {view.history.state.name.lower()}")
+            tell("ended", f"task {task_id} is {view.history.state.name.lower()}", **task_json(view, spec))
+
+
+def _records(store: Store) -> RecordReader:
+    return RecordReader(store, _RECORD_TIMEOUT_S)
 
 
 def _screen(view: TaskView, spec: SpecView, measured: Accuracy | None) -> RenderableType:

@@ -7,11 +7,13 @@ import json
 import os
 import pty
 import select
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,25 +77,48 @@ class Result:
         return self
 
 
+class Zygote:
+    """Runs commands in forks of a process that has loaded everything (see ``zygote.py``)."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", str(Path(__file__).with_name("zygote.py")), str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+            )
+        self._socket = ours
+        self._socket.settimeout(TIMEOUT_S)
+        self._answers = ours.makefile("r", encoding="utf-8")
+        assert self._answers.readline() == "ready\n"
+
+    def run(self, arguments: Sequence[str], env: Mapping[str, str], folder: Path, text: str) -> Result:
+        request = json.dumps({"arguments": list(arguments), "env": dict(env), "folder": str(folder)}).encode()
+        with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            stdin.write(text.encode())
+            stdin.seek(0)
+            socket.send_fds(self._socket, [request], [stdin.fileno(), out.fileno(), err.fileno()])
+            code = int(self._answers.readline())
+            out.seek(0)
+            err.seek(0)
+            return Result(code, out.read().decode(), err.read().decode())
+
+    def close(self) -> None:
+        self._answers.close()
+        self._socket.close()
+        self._process.wait(TIMEOUT_S)
+
+
 @dataclass
 class Shell:
     """Runs ``pot`` with a home folder of its own."""
 
     home: Path
-    env: dict[str, str] = field(default_factory=dict)
+    zygote: Zygote
 
-    def __call__(self, *arguments: object, env: Mapping[str, str] | None = None, text: str | None = None) -> Result:
-        done = subprocess.run(
-            [*POT, *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            input=text if text is not None else "",
-            timeout=TIMEOUT_S,
-            env=self.environment(env),
-            check=False,
-            cwd=self.home,
-        )
-        return Result(done.returncode, done.stdout, done.stderr)
+    def __call__(self, *arguments: object, env: Mapping[str, str] | None = None, text: str = "") -> Result:
+        return self.zygote.run([*map(str, arguments)], self.environment(env), self.home, text)
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
         """Start ``pot`` and go on; its output is piped."""
@@ -144,7 +169,6 @@ class Shell:
             "POT_HOME": str(self.home),
             "OMP_NUM_THREADS": "1",
             "NO_COLOR": "1",
-            **self.env,
             **(extra or {}),
         }
 
@@ -159,9 +183,16 @@ class Shell:
 
 
 @pytest.fixture(scope="session")
-def pot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+def zygote() -> Iterator[Zygote]:
+    zygote = Zygote()
+    yield zygote
+    zygote.close()
+
+
+@pytest.fixture(scope="session")
+def pot(tmp_path_factory: pytest.TempPathFactory, zygote: Zygote) -> Iterator[Shell]:
     """``pot`` with an empty home folder; networks that are left in it are stopped at the end."""
-    shell = Shell(tmp_path_factory.mktemp("home"))
+    shell = Shell(tmp_path_factory.mktemp("home"), zygote)
     yield shell
     for path in sorted((shell.home / "networks").glob("*/network.json")):
         Network(path.parent).stop()

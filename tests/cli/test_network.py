@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import signal
-import socket
 from pathlib import Path
 
 import psutil
 import pytest
 
 from pot_chain.cli.diagnosis import Verdict, diagnose
+from pot_chain.localnet.launch import StartOptions
+from pot_chain.localnet.ports import free_port
 
 from .conftest import Shell, ended
 
@@ -102,20 +103,21 @@ def test_doctor_says_what_to_do_where_something_is_missing(tmp_path: Path, monke
 
 def test_down_stops_everything_and_up_goes_on(pot: Shell) -> None:
     """A network of its own, so that the session's stays up."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    made = pot("up", "--name", "short", "--no-kubo", "--port", port, "--json").succeeded()
-    assert made.json["rpc_url"] == f"http://127.0.0.1:{port}"
-    assert made.json["ipfs"]["backend"] == "embedded"
-    assert "content store: embedded (the embedded store was asked for)" in made.err
-    pids = [process["pid"] for process in made.json["processes"]]
+    network, port = pot.network("short"), free_port()
+    made = network.start(StartOptions(use_kubo=False, run_validators=False))
+    records = [process.record for process in made.processes.values()]
     pot("down", "--name", "short").succeeded()
-    assert not [pid for pid in pids if psutil.pid_exists(pid)]
+    assert not any(record.alive for record in records)
     assert pot("down", "--name", "short").code == 0, "twice is once"
     pot("task", "list", "--network", "short").failed("'short' does not run", "pot up --name short")
-    again = pot("up", "--name", "short", "--json").succeeded().json
-    assert again["owner"] == made.json["owner"]
-    assert again["validators"] == made.json["validators"]
-    assert again["state"] == "running"
+
+    again = pot("up", "--name", "short", "--port", port, "--json").succeeded()
+    assert "content store: embedded (the embedded store was asked for)" in again.err
+    assert again.json["state"] == "running"
+    assert again.json["rpc_url"] == f"http://127.0.0.1:{port}"
+    assert again.json["owner"] == made.owner
+    assert [item["address"] for item in again.json["validators"]] == [item.address for item in made.validators]
+    pids = [process["pid"] for process in again.json["processes"]]
+    assert len(pids) == 5
     pot("down", "--name", "short").succeeded()
+    assert not [pid for pid in pids if psutil.pid_exists(pid)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.main import get_command
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 from pot_chain import __version__
 from pot_chain.cli.app import app
 
-from .conftest import Shell
+from .conftest import POT, Result, Shell, Zygote
 
 
 def commands() -> list[tuple[str, ...]]:
@@ -62,8 +63,21 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_the_console_script_is_the_same_command(pot: Shell) -> None:
-    assert pot("--version").succeeded().out == f"pot {__version__}\n"
+def test_the_console_script_is_the_same_command() -> None:
+    for command in (POT, [str(Path(sys.executable).with_name("pot"))]):
+        done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
+        assert done.stdout == f"pot {__version__}\n"
+
+
+def test_an_error_of_a_process_that_has_loaded_nothing_yet(pot: Shell) -> None:
+    done = subprocess.run(
+        [*POT, "task", "list"],
+        capture_output=True,
+        text=True,
+        env=pot.environment({"POT_NETWORK": "none"}),
+        check=False,
+    )
+    Result(done.returncode, done.stdout, done.stderr).failed("no local network 'none'", "start one with `pot up`")
 
 
 @pytest.mark.parametrize(
@@ -103,7 +117,8 @@ def test_the_example_spec_is_valid(pot: Shell) -> None:
     assert spec.rewards.budget == 15 * 10**17
 
 
-def test_options_may_stand_before_or_behind_the_command(pot: Shell) -> None:
+def test_options_may_stand_before_or_behind_the_command(tmp_path: Path, zygote: Zygote) -> None:
+    pot = Shell(tmp_path, zygote)
     hint = "start one with `pot up`"
     pot("--network", "before", "task", "list").failed("no local network 'before'", hint)
     pot("task", "list", "--network", "behind").failed("no local network 'behind'", hint)

@@ -15,7 +15,8 @@ from .conftest import ETHER, SPEC, Shell, Trained, ended
 
 
 def test_watching_tells_loss_accuracy_and_verdicts(trained: Trained) -> None:
-    *rounds, last = trained.events
+    first, *rounds, last = trained.events
+    assert (first["event"], first["task_id"]) == ("task", trained.task_id)
     assert [event["round"] for event in rounds] == [0, 1, 2]
     for event in rounds:
         assert event["state"] == "final"
@@ -49,9 +50,9 @@ def test_a_person_watches_live(up: Shell, trained: Trained) -> None:
 
 def test_watching_can_be_left_with_ctrl_c(up: Shell) -> None:
     task_id = up("task", "create", up.spec(), "--json").succeeded().json["task_id"]
-    with ended(up.start("task", "watch", task_id, "--json")) as process:
-        # `show` takes as long to load as `watch`, so by now it watches
-        up("task", "show", task_id).succeeded()
+    with ended(up.start("task", "watch", task_id)) as process:
+        assert process.stdout is not None
+        assert "open: starts when 2 more miners join" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
         assert process.returncode == 130
@@ -68,7 +69,7 @@ def test_the_model_is_downloaded_and_measured(up: Shell, trained: Trained, tmp_p
     path = tmp_path / "model.safetensors"
     done = up("task", "download", trained.task_id, "--output", path, "--json").succeeded().json
     assert (done["rounds"], done["bytes"]) == (3, path.stat().st_size)
-    assert done["evaluation"]["accuracy"] == trained.events[2]["accuracy"]
+    assert done["evaluation"]["accuracy"] == trained.events[3]["accuracy"]
     assert {name: value.shape for name, value in load_file(path).items()} == {
         "hidden_0.weight": (8, 64),
         "hidden_0.bias": (8,),

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from eth_account import Account
 
-from .conftest import Shell
+from .conftest import Shell, Zygote
 
 PASSWORD = {"POT_KEYSTORE_PASSWORD": "correct horse"}
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Shell:
-    return Shell(tmp_path)
+def home(tmp_path: Path, zygote: Zygote) -> Shell:
+    return Shell(tmp_path, zygote)
 
 
 def test_a_new_wallet_opens_with_its_password_only(home: Shell) -> None:
