@@ -114,6 +114,7 @@ def test_votes_before_the_proposal_count(cluster: Cluster) -> None:
     assert cluster.replicas[1].decided is None
     effects = cluster.receive(1, 0, cluster.proposal(0, "of 0 in view 0"))
     assert any(isinstance(effect, Decide) for effect in effects)
+    assert not any(isinstance(effect, Validate | Sign) for effect in effects)
 
 
 def test_a_quorum_of_commits_decides_without_local_prepares(cluster: Cluster) -> None:
@@ -149,6 +150,20 @@ def test_an_invalid_proposal_is_not_prepared_and_ends_the_view(make_cluster: Mak
     effects = cluster.receive(1, 0, cluster.proposal(0, "of 0 in view 0"))
     assert signed_phases(effects) == ["ViewChange"]
     assert "proposal is invalid" in reasons(effects)
+
+
+def test_only_a_confirmation_outlives_its_view(make_cluster: MakeCluster) -> None:
+    """What was found valid is not checked again when a later primary proposes it; what was not is."""
+    for valid, checks in ((True, 1), (False, 2)):
+        cluster = make_cluster(valid=lambda _index, _payload, answer=valid: answer)
+        cluster.start()
+        cluster.receive(3, 0, cluster.proposal(0, "of 0 in view 0"))
+        if valid:
+            cluster.fire(3)
+        changes = tuple(cluster.view_change(signer, 1).change for signer in (0, 1, 2))
+        effects = cluster.receive(3, 1, cluster.proposal(1, "of 0 in view 0", NewView(changes, None)))
+        assert sum(isinstance(effect, Validate) for effect in cluster.effects[3]) == checks
+        assert signed_phases(effects) == (["Prepare"] if valid else ["ViewChange"])
 
 
 def test_a_late_verdict_on_an_abandoned_proposal_is_harmless(cluster: Cluster) -> None:
@@ -228,6 +243,16 @@ def test_only_as_many_signatures_are_checked_as_a_quorum_needs(make_cluster: Mak
     assert any(isinstance(effect, Decide) for effect in effects)
     replica.step(Received(0, Ballot(cluster.vote(0, Phase.COMMIT, 0, cluster.digest))))
     assert len(checked) == 5
+
+
+def test_a_repeated_vote_costs_no_signature_check(cluster: Cluster) -> None:
+    def never(*_: object) -> bool:
+        raise AssertionError("a repeated vote was checked")
+
+    replica = Replica(Config(SLOT, 4, 1, never, digest_of))
+    vote = Ballot(cluster.vote(2, Phase.PREPARE, 0, cluster.digest))
+    replica.step(Received(2, vote))
+    assert reasons(replica.step(Received(2, vote))) == ["vote repeated"]
 
 
 def test_votes_under_another_name_are_not_counted(cluster: Cluster) -> None:

@@ -136,6 +136,16 @@ def test_the_same_proposal_is_taken_up_again(cluster: Cluster) -> None:
     assert cluster.replicas[1].muted is None
 
 
+def test_after_a_restart_the_others_prepares_may_come_before_the_proposal(cluster: Cluster) -> None:
+    cluster.receive(1, 0, cluster.proposal(0, "of 0 in view 0"))
+    cluster.restart(1)
+    cluster.step(1, Start())
+    for sender in (0, 2):
+        cluster.receive(1, sender, Ballot(cluster.vote(sender, Phase.PREPARE, 0, cluster.digest)))
+    cluster.receive(1, 0, cluster.proposal(0, "of 0 in view 0"))
+    assert cluster.replicas[1].prepared is not None
+
+
 def test_another_proposal_of_the_same_view_is_not(cluster: Cluster) -> None:
     cluster.receive(1, 0, cluster.proposal(0, "of 0 in view 0"))
     cluster.restart(1)

@@ -203,6 +203,7 @@ def test_false_new_views_are_refused_with_their_reason(make_cluster: MakeCluster
     outside = replace(free[2].change, signer=4)
     ahead = reference.sign(3, ViewChange(SLOT, 2, 2, high.digest))
     elsewhere = reference.view_change(3, 3).change
+    foreign = reference.sign(3, ViewChange(Slot(7, 0, 2), 2))
     false: dict[str, tuple[str, NewView | None]] = {
         "proposal without a new-view": ("x", None),
         "new-view without exactly a quorum of view changes": ("x", new_view(reference, 2, *free[:2])),
@@ -214,6 +215,7 @@ def test_false_new_views_are_refused_with_their_reason(make_cluster: MakeCluster
             "x",
             NewView((free[0].change, free[1].change, elsewhere), None),
         ),
+        "view change to no view of the slot": ("x", NewView((free[0].change, free[1].change, foreign), None)),
         "view change with a wrong signature": ("x", NewView((free[0].change, forged, free[2].change), None)),
         "view change that claims a certificate of a view not below its own": (
             "high",
