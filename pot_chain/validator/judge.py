@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ipfs.errors import BadContent, DaemonDown, Unavailable
+from ipfs.errors import BadContent, DaemonDown, TooLarge, Unavailable
 from pot_chain.protocol.addresses import Address, Digest
 from pot_chain.protocol.assignment import assign, audited
 from pot_chain.protocol.errors import PotError, ProtocolError
@@ -151,6 +151,8 @@ class Judge:
             tensors = decode(data, self._task.shapes)
         except GradientError as error:
             return Flawed(error.reason, str(error))
+        except TooLarge as error:
+            return Flawed("too_large", str(error))
         except (ProtocolError, BadContent) as error:
             return Flawed("malformed", str(error))
         except DaemonDown:

@@ -168,9 +168,10 @@ class Node:
 
 @dataclass
 class World:
-    """A task, its miners, and what the chain says about its round 0."""
+    """A task, its miners, and what the chain says about its round 0. ``alike``: all samples are the same."""
 
     folder: Path
+    alike: bool = False
     members: tuple[Address, ...] = MINERS
     hub: Hub = field(default_factory=Hub)
     gradients: dict[Address, Tensors] = field(default_factory=dict)
@@ -180,6 +181,7 @@ class World:
         self.store = EmbeddedStore(self.folder / "store")
         generator = np.random.default_rng(7)
         x = generator.standard_normal((80, 4)).astype(np.float32)
+        x = np.repeat(x[:1], 80, axis=0) if self.alike else x
         y = (np.abs(x).argmax(axis=1) % 3).astype(np.int64)
         data = pin_dataset(ArrayData("toy", x[:64], y[:64], x[64:], y[64:], 3), self.store)
         spec = TaskSpec.parse(
