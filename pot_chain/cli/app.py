@@ -18,7 +18,7 @@ app = typer.Typer(
     help="Proof of Training: paid, verified AI training on idle GPUs.",
     epilog="Begin with `pot doctor`, then `pot up` for a network on this machine.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     # a traceback with local variables would print private keys
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -38,9 +38,10 @@ def add(
 
     Examples:
 
-        pot data add ./images --scale 255
-
-        pot data add measurements.npz --json
+    ```
+    pot data add ./images --scale 255
+    pot data add measurements.npz --json
+    ```
     """
     from worker.data import load_source, pin_dataset
 

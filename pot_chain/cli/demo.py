@@ -46,8 +46,10 @@ def demo(
 
     Examples:
 
-      pot demo
-      pot demo --no-faults --rounds 15 --output /tmp/report
+    ```
+    pot demo
+    pot demo --no-faults --rounds 15 --output /tmp/report
+    ```
     """
     from pot_chain.cli.demonstration.promises import summary, unmet
     from pot_chain.cli.demonstration.run import Demonstration

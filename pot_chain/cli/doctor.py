@@ -23,9 +23,10 @@ def doctor(as_json: Json = False) -> None:
 
     Examples:
 
-        pot doctor
-
-        pot doctor --json
+    ```
+    pot doctor
+    pot doctor --json
+    ```
     """
     from rich.markup import escape
 

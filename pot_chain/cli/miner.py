@@ -57,9 +57,10 @@ def start(
 
     Examples:
 
-        pot miner start --task 7 --keystore rig1
-
-        pot miner start --task 7 --keystore rig1 --password-file rig1.password --json >> miner.log
+    ```
+    pot miner start --task 7 --keystore rig1
+    pot miner start --task 7 --keystore rig1 --password-file rig1.password --json >> miner.log
+    ```
     """
     from filelock import FileLock, Timeout
 
@@ -112,9 +113,10 @@ def status(target: Target, signer: Signer, task: Task, account: Account = None, 
 
     Examples:
 
-        pot miner status --task 7 --keystore rig1
-
-        pot miner status --task 7 --account 0x52908400098527886E0F7030069857D2E4169EE7 --json
+    ```
+    pot miner status --task 7 --keystore rig1
+    pot miner status --task 7 --account 0x52908400098527886E0F7030069857D2E4169EE7 --json
+    ```
     """
     from pot_chain.owner.records import RecordReader
     from pot_chain.owner.rewards import earnings_of
@@ -167,7 +169,9 @@ def claim(target: Target, signer: Signer, task: Task, account: Account = None, a
 
     Examples:
 
-        pot miner claim --task 7 --keystore rig1
+    ```
+    pot miner claim --task 7 --keystore rig1
+    ```
     """
     from pot_chain.owner.records import RecordReader
     from pot_chain.owner.rewards import claim as claim_rewards

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from pot_chain.protocol.units import format_amount, parse_amount
 
 if TYPE_CHECKING:
     from pot_chain.localnet.description import Description
+    from pot_chain.localnet.launch import StartOptions
     from pot_chain.localnet.network import Network
     from pot_chain.localnet.status import NetworkStatus
 
@@ -49,15 +51,16 @@ def up(
 ) -> None:
     """Start a network on this machine: a chain, a content store, and validators.
 
-    It keeps running when the command ends. `pot down` stops it, and `pot up` goes on where it was stopped.
+    It keeps running when the command ends. `pot down` stops it, and `pot up` goes on where it was stopped. On a network
+    that runs, it starts the validators that have ended.
 
     Examples:
 
-        pot up
-
-        pot up --name test --validators 7 --port 8545
-
-        pot up --fresh --no-kubo
+    ```
+    pot up
+    pot up --name test --validators 7 --port 8545
+    pot up --fresh --no-kubo
+    ```
     """
     from pot_chain.localnet.launch import StartOptions
 
@@ -73,9 +76,9 @@ def up(
                 console.print(text, markup=False)
                 spinner.update(text)
 
-            description = network.start(options, fresh=fresh, say=say)
+            description = _start(network, options, fresh, say)
     else:
-        description = network.start(options, fresh=fresh, say=note)
+        description = _start(network, options, fresh, note)
     if as_json:
         print_json({**_json(network.status()), "deployment": str(network.paths.deployment)})
         return
@@ -84,14 +87,22 @@ def up(
     note(f"next: pot task create{option} SPEC.toml --budget 1.5eth   (its help has an example spec)")
 
 
+def _start(network: Network, options: StartOptions, fresh: bool, say: Callable[[str], None]) -> Description:
+    """Bring the network up, or up again where only validators are missing."""
+    if not fresh and network.paths.description.exists() and network.status().revivable and network.revive(say):
+        return network.description()
+    return network.start(options, fresh=fresh, say=say)
+
+
 def down(context: typer.Context, name: Name = None, as_json: Json = False) -> None:
     """Stop the network and everything in it. Nothing is lost.
 
     Examples:
 
-        pot down
-
-        pot down --name test
+    ```
+    pot down
+    pot down --name test
+    ```
     """
     network = _network(context, name)
     killed = network.stop()
@@ -113,11 +124,11 @@ def status(
 
     Examples:
 
-        pot status
-
-        pot status --all
-
-        pot status --name test --json
+    ```
+    pot status
+    pot status --all
+    pot status --name test --json
+    ```
     """
     from pot_chain.localnet.network import Network
     from pot_chain.localnet.status import State

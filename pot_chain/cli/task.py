@@ -16,22 +16,23 @@ app = typer.Typer(help="Create tasks, watch them, download the models.", no_args
 TaskId = Annotated[int, typer.Argument(metavar="TASK", min=1, help="Number of the task.")]
 
 _EXAMPLE_SPEC = Path(__file__).with_name("example.toml").read_text(encoding="utf-8")
-_CREATE_HELP = """Pin the data and the initial model, escrow the budget, and create a task.
+_CREATE_HELP = f"""Pin the data and the initial model, escrow the budget, and create a task.
 
 Nothing is pinned or sent before it is sure that the account can pay. On a local network the wallet `owner` pays unless
 --keystore names another.
 
 Examples:
 
-    pot task example > digits.toml
-
-    pot task create digits.toml --budget 1.5eth
-
-    pot task create digits.toml --budget 1.5eth --keystore alice --password-file alice.password --json
+```
+pot task example > digits.toml
+pot task create digits.toml --budget 1.5eth
+pot task create digits.toml --budget 1.5eth --keystore alice --password-file alice.password --json
+```
 
 An example SPEC, as printed by `pot task example`:
 
-""" + "\n".join("    " + line.replace("[", "\\[") for line in _EXAMPLE_SPEC.splitlines())
+```
+{_EXAMPLE_SPEC}```"""
 
 
 @app.command("create", help=_CREATE_HELP)
@@ -87,7 +88,9 @@ def example() -> None:
 
     Examples:
 
-        pot task example > digits.toml
+    ```
+    pot task example > digits.toml
+    ```
     """
     typer.echo(_EXAMPLE_SPEC, nl=False)
 
@@ -99,9 +102,10 @@ def list_(target: Target, as_json: Json = False) -> None:
 
     Examples:
 
-        pot task list
-
-        pot task list --json
+    ```
+    pot task list
+    pot task list --json
+    ```
     """
     from pot_chain.owner.tasks import list_tasks, synced
 
@@ -144,9 +148,10 @@ def show(target: Target, task_id: TaskId, as_json: Json = False) -> None:
 
     Examples:
 
-        pot task show 1
-
-        pot task show 1 --json
+    ```
+    pot task show 1
+    pot task show 1 --json
+    ```
     """
     from pot_chain.cli.views import SpecView, rounds_table, task_facts, task_json
     from pot_chain.owner.records import RecordReader
@@ -182,11 +187,11 @@ def watch(
 
     Examples:
 
-        pot task watch 1
-
-        pot task watch 1 --accuracy
-
-        pot task watch 1 --json
+    ```
+    pot task watch 1
+    pot task watch 1 --accuracy
+    pot task watch 1 --json
+    ```
     """
     from pot_chain.cli.watch import watch_lines, watch_live
 
@@ -207,7 +212,9 @@ def cancel(target: Target, signer: Signer, task_id: TaskId, as_json: Json = Fals
 
     Examples:
 
-        pot task cancel 1 --keystore alice
+    ```
+    pot task cancel 1 --keystore alice
+    ```
     """
     from pot_chain.owner.settle import cancel_task
 
@@ -230,7 +237,9 @@ def refund(target: Target, signer: Signer, task_id: TaskId, as_json: Json = Fals
 
     Examples:
 
-        pot task refund 1 --keystore alice
+    ```
+    pot task refund 1 --keystore alice
+    ```
     """
     from pot_chain.owner.settle import refund_task
 
@@ -268,9 +277,10 @@ def download(
 
     Examples:
 
-        pot task download 1
-
-        pot task download 1 --round 9 --output digits.safetensors
+    ```
+    pot task download 1
+    pot task download 1 --round 9 --output digits.safetensors
+    ```
     """
     from pot_chain.owner.download import fetch_model
     from pot_chain.owner.tasks import synced

@@ -42,12 +42,14 @@ def start(
 ) -> None:
     """Register if needed, and validate until it is stopped (Ctrl-C or SIGTERM).
 
+    It may be killed at any time; started again with the same wallet and state folder it goes on where it was.
+
     Examples:
 
-        pot validator start --keystore val --port 9001 --stake 2eth
-
-        pot validator start --rpc https://rpc.example --ipfs http://127.0.0.1:5001 --deployment deployment.json \\
-          --keystore val.json --password-file val.password --host 0.0.0.0 --endpoint https://val.example --port 9001
+    ```
+    pot validator start --keystore val --port 9001 --stake 2eth
+    pot validator start --keystore val --port 9001 --host 0.0.0.0 --endpoint https://val.example
+    ```
     """
     from pot_chain.cli.logs import log_to_stderr
     from pot_chain.owner.nodes import join_epoch, register_validator
@@ -93,9 +95,10 @@ def status(
 
     Examples:
 
-        pot validator status
-
-        pot validator status http://127.0.0.1:9001 --json
+    ```
+    pot validator status
+    pot validator status http://127.0.0.1:9001 --json
+    ```
     """
     from pot_chain.localnet.roles import validator_status
 

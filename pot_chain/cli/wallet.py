@@ -33,9 +33,10 @@ def new(name: Name, password_file: PasswordFile = None, as_json: Json = False) -
 
     Examples:
 
-        pot wallet new alice
-
-        pot wallet new alice --password-file alice.password
+    ```
+    pot wallet new alice
+    pot wallet new alice --password-file alice.password
+    ```
     """
     from pot_chain.chain.wallet import WalletFolder, read_password
 
@@ -67,9 +68,10 @@ def import_(
 
     Examples:
 
-        pot wallet import alice UTC--2026-01-01T00-00-00Z--6c0e…
-
-        pot wallet import alice key.hex --password-file alice.password
+    ```
+    pot wallet import alice UTC--2026-01-01T00-00-00Z--6c0e…
+    pot wallet import alice key.hex --password-file alice.password
+    ```
     """
     from pot_chain.chain.wallet import WalletFolder, read_password
 
@@ -89,9 +91,10 @@ def list_(target: Target, as_json: Json = False) -> None:
 
     Examples:
 
-        pot wallet list
-
-        pot wallet list --network test --json
+    ```
+    pot wallet list
+    pot wallet list --network test --json
+    ```
     """
     wallets = _all_wallets(target)
     if as_json:
@@ -119,9 +122,10 @@ def balance(
 
     Examples:
 
-        pot wallet balance
-
-        pot wallet balance alice 0x52908400098527886E0F7030069857D2E4169EE7
+    ```
+    pot wallet balance
+    pot wallet balance alice 0x52908400098527886E0F7030069857D2E4169EE7
+    ```
     """
     from pot_chain.chain.connection import connect
     from pot_chain.chain.wallet import balances
@@ -150,9 +154,10 @@ def fund(
 
     Examples:
 
-        pot wallet fund alice
-
-        pot wallet fund 0x52908400098527886E0F7030069857D2E4169EE7 --amount 250eth
+    ```
+    pot wallet fund alice
+    pot wallet fund 0x52908400098527886E0F7030069857D2E4169EE7 --amount 250eth
+    ```
     """
     from pot_chain.chain.anvil import fund as give
     from pot_chain.chain.connection import connect

@@ -138,9 +138,11 @@ class Network:
         """
         description = Description.read(self.paths.description)
         if description is None:
+            others = [other.paths.name for other in Network.all()]
+            known = f"there is {', '.join(others)}: give --network; or " if others else ""
             raise NoNetwork(
                 f"there is no local network {self.paths.name!r}",
-                "start one with `pot up`, or give --rpc, --ipfs and --deployment",
+                f"{known}start one with `pot up`, or give --rpc, --ipfs and --deployment",
             )
         return description
 
@@ -179,6 +181,20 @@ class Network:
         if wait:
             wait_until_ready(self.paths, description, validator)
         return process
+
+    def revive(self, say: Callable[[str], None] = lambda _: None) -> tuple[str, ...]:
+        """Start the validators that have ended while the chain goes on; returns their names.
+
+        Raises:
+            NoNetwork, NetworkStopped: it does not run.
+            StartFailed: one does not become ready.
+        """
+        alive = {process.name for process in self.status().processes if process.alive}
+        ended = [entry for entry in self.running_description().validators if entry.name not in alive]
+        for validator in ended:
+            say(f"starting {validator.name} again")
+            self.start_validator(validator.index)
+        return tuple(validator.name for validator in ended)
 
     def kill_validator(self, index: int) -> bool:
         """End the validator ``index`` by SIGKILL, as a power failure would; returns whether it was running."""

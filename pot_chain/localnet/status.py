@@ -38,6 +38,13 @@ class NetworkStatus:
     description: Description
     processes: tuple[ProcessStatus, ...]
 
+    @property
+    def revivable(self) -> bool:
+        """Whether validators have ended while chain and content store go on."""
+        alive = {process.name for process in self.processes if process.alive}
+        needed = {"anvil"} if self.description.ipfs.backend == "embedded" else {"anvil", "kubo"}
+        return self.state is State.DEGRADED and needed <= alive
+
 
 def state_of(description: Description, alive: set[str]) -> State:
     """How much of the network runs, given the names of the processes that live."""

@@ -52,7 +52,7 @@ def test_help_teaches_with_examples(words: tuple[str, ...]) -> None:
 
 def test_help_of_create_shows_a_whole_spec() -> None:
     shown = CliRunner().invoke(app, ["task", "create", "--help"], env={"COLUMNS": "140"})
-    for line in ("[model]", "[training]", "samples_per_miner = 64", 'source = "digits"'):
+    for line in ("[model]", "[training]", "samples_per_miner = 96", 'source = "digits"'):
         assert line in shown.output
 
 
