@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pot_chain.cli.output import Json, facts, note, print_json, stderr, stdout, table
+from pot_chain.cli.output import Json, facts, note, print_json, stdout, table, waiting
 from pot_chain.cli.signals import exit_on_sigterm
 from pot_chain.localnet.paths import DEFAULT_NAME, NetworkPaths
 from pot_chain.protocol.units import format_amount, parse_amount
@@ -67,18 +67,8 @@ def up(
     network = _network(context, name)
     options = StartOptions(validators=validators, port=port, use_kubo=kubo, owner_balance=parse_amount(owner_balance))
     exit_on_sigterm()
-    console = stderr()
-    if console.is_terminal and not as_json:
-        with console.status("starting") as spinner:
-            # a line that stays for each thing that was done, and what is being done beside the spinner
-
-            def say(text: str) -> None:
-                console.print(text, markup=False)
-                spinner.update(text)
-
-            description = _start(network, options, fresh, say)
-    else:
-        description = _start(network, options, fresh, note)
+    with waiting("starting") as say:
+        description = _start(network, options, fresh, say)
     if as_json:
         print_json({**_json(network.status()), "deployment": str(network.paths.deployment)})
         return

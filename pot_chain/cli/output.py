@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
@@ -61,14 +61,19 @@ def facts(rows: Sequence[tuple[str, str]]) -> Table:
 
 
 @contextmanager
-def waiting(text: str) -> Iterator[None]:
-    """Shows a person at a terminal that the command works; says nothing to a log."""
+def waiting(text: str) -> Iterator[Callable[[str], None]]:
+    """Shows a person at a terminal that the command works; gives a function that says what is being done."""
     console = stderr()
-    if console.is_terminal:
-        with console.status(text):
-            yield
-    else:
-        yield
+    if not console.is_terminal:
+        yield note
+        return
+    with console.status(text) as spinner:
+
+        def say(step: str) -> None:
+            console.print(step, markup=False)
+            spinner.update(step)
+
+        yield say
 
 
 def amount(units: int, token: str) -> str:

@@ -53,8 +53,8 @@ def create(
     spec = read_spec(spec_file, budget)
     account = signer.unlock(target, default="owner")
     client = target.open_chain(account)
-    with target.open_store() as store, waiting("creating the task"):
-        created = create_task(client, store, spec, say=note)
+    with target.open_store() as store, waiting("creating the task") as say:
+        created = create_task(client, store, spec, say=say)
     params, token = created.params, created.params.token
     if as_json:
         print_json(
