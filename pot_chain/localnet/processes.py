@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import Final
 
 import psutil
 
-CREATED_TOLERANCE_S: Final = 0.02
-"""The kernel counts in ticks of 10 ms; psutil adds them to a boot time that it may round differently."""
+CREATED_TOLERANCE_S: Final = 2.0
+"""Times of creation rest on the boot time, which moves when the clock is set. No number comes round again this soon."""
+
+_POLL_S: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,27 +78,37 @@ def terminate(records: Iterable[ProcessRecord], timeout: float) -> list[ProcessR
     Returns:
         Those that had to be killed.
     """
-    running: dict[psutil.Process, ProcessRecord] = {}
-    for record in records:
-        process = record.find()
-        if process is not None:
-            running[process] = record
-            _signal(process, kill=False)
-    _, stubborn = psutil.wait_procs(list(running), timeout=timeout)
-    for process in stubborn:
-        _signal(process, kill=True)
-    psutil.wait_procs(stubborn, timeout=timeout)
-    return [running[process] for process in stubborn]
+    known = list(records)
+    for record in known:
+        _signal(record, kill=False)
+    stubborn = _wait(known, timeout)
+    for record in stubborn:
+        _signal(record, kill=True)
+    _wait(stubborn, timeout)
+    return stubborn
 
 
 def kill(record: ProcessRecord, timeout: float) -> bool:
     """SIGKILL, without warning; returns whether it was running."""
-    process = record.find()
-    if process is None:
+    if not record.alive:
         return False
-    _signal(process, kill=True)
-    psutil.wait_procs([process], timeout=timeout)
+    _signal(record, kill=True)
+    _wait([record], timeout)
     return True
+
+
+def _wait(records: Sequence[ProcessRecord], timeout: float) -> list[ProcessRecord]:
+    """Wait until the processes have ended; returns those that still run after ``timeout`` seconds.
+
+    Not ``psutil.wait_procs``: that waits until a number is free again, which the parent of an ended process may put off
+    for as long as it lives.
+    """
+    deadline = time.monotonic() + timeout
+    running = [record for record in records if record.alive]
+    while running and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+        running = [record for record in running if record.alive]
+    return running
 
 
 def tail(log: Path, lines: int = 15, limit: int = 16_384) -> str:
@@ -109,7 +122,10 @@ def tail(log: Path, lines: int = 15, limit: int = 16_384) -> str:
     return "\n".join(text.splitlines()[-lines:])
 
 
-def _signal(process: psutil.Process, *, kill: bool) -> None:
+def _signal(record: ProcessRecord, *, kill: bool) -> None:
+    process = record.find()
+    if process is None:
+        return
     try:
         if kill:
             process.kill()

@@ -91,6 +91,27 @@ def test_terminate_kills_what_does_not_listen_and_says_so(started: Started) -> N
     assert not polite.alive
 
 
+def test_an_ended_process_is_not_waited_for_because_its_parent_does_not_notice(tmp_path: Path) -> None:
+    """A network that one program started may be stopped by another while the first lives."""
+    careless = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+        "print('child', child.pid, flush=True)\n"
+        "time.sleep(600)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", careless], stdout=subprocess.PIPE, text=True)
+    try:
+        assert parent.stdout is not None
+        record = ProcessRecord.of(int(parent.stdout.readline().split()[1]))
+        started = time.monotonic()
+        assert terminate([record], timeout=30.0) == []
+        assert time.monotonic() - started < 15.0
+        assert psutil.Process(record.pid).status() == psutil.STATUS_ZOMBIE
+    finally:
+        parent.kill()
+        parent.communicate()
+
+
 def test_kill_gives_no_warning(started: Started) -> None:
     record, log = started(POLITE)
     assert kill(record, timeout=10.0)
