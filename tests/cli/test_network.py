@@ -127,7 +127,8 @@ def test_down_stops_everything_and_up_goes_on(pot: Shell) -> None:
     assert again.json["rpc_url"] == f"http://127.0.0.1:{port}"
     assert again.json["owner"] == made.owner
     assert [item["address"] for item in again.json["validators"]] == [item.address for item in made.validators]
-    pids = [process["pid"] for process in again.json["processes"]]
-    assert len(pids) == 5
+    records = [process.record for process in network.description().processes.values()]
+    assert len(records) == 5
+    assert all(record.alive for record in records)
     pot("down", "--name", "short").succeeded()
-    assert not [pid for pid in pids if psutil.pid_exists(pid)]
+    assert not any(record.alive for record in records)
