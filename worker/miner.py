@@ -146,6 +146,7 @@ class Miner:
             self.chain.poll()
             self._require_task()
             self._register_and_join()
+            self._emit("mining", task=self.config.task_id)
             while not stop.is_set():
                 pause = self._look()
                 if pause is None:
