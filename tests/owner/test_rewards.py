@@ -74,7 +74,7 @@ def test_a_stranger_has_earned_nothing(world: World, played: tuple[int, list[Loc
 
 def test_claims_and_refund_empty_the_escrow_to_the_wei(world: World) -> None:
     owner = world.account()
-    task_id = world.create(owner, rewards={"budget": 3 * 10**18 + 7}).task_id
+    task_id = world.create(owner, rewards={"budget": 3 * 10**18 + 7}, miners={"min": 3, "max": 8}).task_id
     miners = world.join(task_id, 3)
     world.play_round(task_id)
     # claimed in the middle: the next claim pays the difference

@@ -52,6 +52,8 @@ KEYS = {address_of(key): key for key in (bytes([i]) * 32 for i in range(1, 5))}
 VOTERS = canonical_order(KEYS)
 MINERS = canonical_order("0x" + f"{i:02x}" * 20 for i in range(0x21, 0x26))
 FAST = Timeouts(initial=0.6, maximum=4.0, resend=0.1)
+PATIENT = Timeouts(initial=120.0, maximum=120.0, resend=0.1)
+"""No slow machine changes a view: only a refusal does."""
 SAMPLES = 8
 
 P = ParamSpec("P")
@@ -108,7 +110,7 @@ class Port:
 class Node:
     """A validator's part in the round. ``store`` replaces the storage that the others share."""
 
-    def __init__(self, world: World, address: Address, store: Store | None = None) -> None:
+    def __init__(self, world: World, address: Address, store: Store | None = None, timeouts: Timeouts = FAST) -> None:
         self.world, self.address = world, address
         self.counts: dict[tuple[str, str], int] = {}
         self.kept: list[Proposal] = []
@@ -120,7 +122,7 @@ class Node:
             self.guard.begin({})
         task = TrainingTask(world.task.spec, world.task.spec_digest, store or world.store)
         services = Services(
-            Wiring(self.guard, Port(world.hub, address), FAST, self.count, self.failures.append),
+            Wiring(self.guard, Port(world.hub, address), timeouts, self.count, self.failures.append),
             compute=self.compute,
             fetch=self.fetch,
             keep=self.keep,

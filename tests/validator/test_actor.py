@@ -21,7 +21,7 @@ from pot_chain.protocol.round import Proposal, check_proposal, make_proposal, re
 from pot_chain.validator import actor as actor_module
 from pot_chain.validator import consensus, frames
 from pot_chain.validator.judge import Judge
-from tests.validator.cluster import MINERS, VOTERS, Node, World, until
+from tests.validator.cluster import MINERS, PATIENT, VOTERS, Node, World, until
 from worker.tensors import Tensors
 
 
@@ -481,7 +481,7 @@ async def test_a_signing_log_that_cannot_be_written_ends_the_validator(world: Wo
 async def test_an_on_chain_reveal_that_we_have_not_seen_yet_delays_the_vote_only(world: World) -> None:
     """Found by review: a validator one block behind refused the proposal, and the view with it."""
     submit_all(world)
-    nodes = [Node(world, voter) for voter in VOTERS]
+    nodes = [Node(world, voter, timeouts=PATIENT) for voter in VOTERS]
     world.tell()
     world.reveal()
     behind = dataclasses.replace(world.history, reveals={})

@@ -32,6 +32,8 @@ from worker.miner import Miner, MinerConfig
 from worker.reveal_client import post_reveal
 
 IMPATIENT = Timeouts(initial=1.0, maximum=4.0, resend=0.2)
+PATIENT = Timeouts(initial=120.0, maximum=120.0, resend=0.2)
+"""A slow machine changes no view."""
 ONE_ROUND = {"rounds": 1}
 
 
@@ -64,7 +66,7 @@ async def test_a_dead_primary_costs_a_view_and_its_own_pay_only(chain: Chain) ->
 
 async def test_the_others_finalize_when_the_primary_dies_with_the_decision(chain: Chain) -> None:
     """Its last deed is to decide; the others hold the same certificate and the same record."""
-    services = [chain.validator(i) for i in chain.voters()]
+    services = [chain.validator(i, timeouts=PATIENT) for i in chain.voters()]
     services[0]._finalize = lambda *_: None  # type: ignore[method-assign]
     task_id = chain.create_task(training=ONE_ROUND)
     async with running(*services):
