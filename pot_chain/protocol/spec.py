@@ -14,6 +14,9 @@ from pot_chain.protocol.rewards import BASIS_POINTS, RewardRule
 from pot_chain.protocol.units import parse_amount, parse_duration
 
 MAX_SPEC_BYTES = 65_536
+MAX_MINERS = 128
+"""Members of a round: a proposal names each of them with its seal, its reveal and its reward, and must fit the wire
+(``round.MAX_PROPOSAL_BYTES``) even if many are rejected."""
 
 
 class InvalidSpec(ProtocolError):
@@ -109,8 +112,8 @@ class VerificationSpec(_Section):
 class MinersSpec(_Section):
     """How many miners may take part; the task starts by itself with ``min``."""
 
-    min: int = Field(default=1, ge=1, le=100_000)
-    max: int = Field(default=64, ge=1, le=100_000)
+    min: int = Field(default=1, ge=1, le=MAX_MINERS)
+    max: int = Field(default=64, ge=1, le=MAX_MINERS)
 
     @model_validator(mode="after")
     def _ordered(self) -> MinersSpec:
