@@ -44,9 +44,9 @@ from pot_chain.validator.services import Services
 REPORT_GRACE_SECONDS = 0.4
 """How long a primary that has a quorum of verdict reports waits for the rest, so that their authors are paid."""
 ASK_SECONDS = 1.0
-"""Between two requests for reveals that others may have, and between two tries to get a gradient others vouch for."""
-RETRIES_OF_ALL = 8
-"""Every so many tries we look also for gradients that nobody vouches for: storage may have failed for all of us."""
+"""Between two requests for reveals that others may have, and at first between two tries to get a missing gradient."""
+RETRIES_OF_VOUCHED = 3
+"""After so many tries we look also for gradients that nobody vouches for: storage may have failed for all of us."""
 RETRY_SECONDS = (0.5, 15.0)
 """First and longest pause after a failure."""
 
@@ -79,7 +79,7 @@ class RoundActor:
         self._audited: frozenset[Reveal] | None = None
         self._quorum_since: float | None = None
         self._ask_at: float | None = None
-        self._retry_at, self._retries = 0.0, 1
+        self._retry_at, self._retries = 0.0, 0
         self._to_validate: Validate | None = None
         self._wanted_view: int | None = None
         self._hopeless_view: int | None = None
@@ -274,9 +274,9 @@ class RoundActor:
             await self._reexecute(judge, miner)
         now = asyncio.get_running_loop().time()
         if now >= self._retry_at and UNAVAILABLE in faults.values():
-            self._retry_at = now + ASK_SECONDS
+            self._retry_at = now + min(ASK_SECONDS * 2**self._retries, RETRY_SECONDS[1])
             missing = [miner for miner, reason in faults.items() if reason == UNAVAILABLE]
-            if self._retries % RETRIES_OF_ALL:
+            if self._retries < RETRIES_OF_VOUCHED:
                 missing = [miner for miner in missing if self.reports.vouched(miner, reveals)]
             self._retries += 1
             gradients.fetch([reveals[miner] for miner in missing], again=True)

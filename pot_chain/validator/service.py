@@ -26,6 +26,7 @@ from pot_chain.chain.network import ChainClient
 from pot_chain.chain.structs import CommitCertificate, TaskState
 from pot_chain.pbft.certificate import Certificate
 from pot_chain.pbft.config import Timeouts
+from pot_chain.pbft.errors import GuardError
 from pot_chain.pbft.guard import SigningGuard
 from pot_chain.protocol.addresses import Address, Digest
 from pot_chain.protocol.assignment import audit_seed
@@ -166,6 +167,8 @@ class ValidatorService:
             try:
                 await self._in("follow", self.chain.poll)
                 await self._update()
+            except GuardError:
+                raise
             except PotError as error:
                 log.warning("cannot follow the chain now: %s (%s)", error, error.hint)
                 self.count("poll_failed", type(error).__name__)

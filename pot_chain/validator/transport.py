@@ -33,6 +33,8 @@ BURST_TOKENS = 8_000.0
 BYTES_PER_TOKEN = 1_024
 """A frame costs one token and one more for each so many bytes: large frames are work, too."""
 HANDSHAKE_SECONDS = 5.0
+CLOSE_SECONDS = 2.0
+"""How long a peer may take to agree that a connection is over."""
 MAX_HANDSHAKE_BYTES = 4_096
 RECONNECT_SECONDS = (0.1, 2.0)
 """First and longest pause between two dials."""
@@ -146,8 +148,7 @@ class WebsocketMesh:
         for task in self._dialers.values():
             task.cancel()
         await asyncio.gather(*self._dialers.values(), return_exceptions=True)
-        for socket in list(self._inbound.values()):
-            await socket.close()
+        await asyncio.gather(*(socket.close() for socket in list(self._inbound.values())))
         if self._session is not None:
             await self._session.close()
 
@@ -188,7 +189,7 @@ class WebsocketMesh:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """aiohttp handler of ``GET /peer``."""
-        socket = web.WebSocketResponse(max_msg_size=MAX_FRAME_BYTES, heartbeat=10.0)
+        socket = web.WebSocketResponse(timeout=CLOSE_SECONDS, max_msg_size=MAX_FRAME_BYTES, heartbeat=10.0)
         await socket.prepare(request)
         peer = await self._welcome(socket)
         if peer is None:
@@ -271,7 +272,7 @@ class WebsocketMesh:
             await socket.send_bytes(await queue.get())
 
 
-_TIMEOUT = aiohttp.ClientWSTimeout(ws_close=2.0)
+_TIMEOUT = aiohttp.ClientWSTimeout(ws_close=CLOSE_SECONDS)
 _MALFORMED = (TimeoutError, ProtocolError, ValueError, TypeError, KeyError, OverflowError, RecursionError)
 """What a handshake that is none can raise."""
 

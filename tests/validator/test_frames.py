@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,11 +11,14 @@ from hypothesis import strategies as st
 
 from pot_chain.pbft.messages import Ballot, Signed, Status
 from pot_chain.protocol import canonical
-from pot_chain.protocol.addresses import parse_address
+from pot_chain.protocol.addresses import hex_digest, parse_address
 from pot_chain.protocol.errors import ProtocolError
+from pot_chain.protocol.manifests import Checkpoint, Submission
 from pot_chain.protocol.record import REASONS, Reveal, SignedReport
+from pot_chain.protocol.round import Proposal
 from pot_chain.protocol.votes import Phase, Slot, Vote
 from pot_chain.validator import frames
+from tests.protocol.test_round import MINERS, honest
 
 slots = st.builds(Slot, *(st.integers(0, (1 << 53) - 1) for _ in range(3)))
 addresses = st.binary(min_size=20, max_size=20).map(lambda raw: parse_address("0x" + raw.hex()))
@@ -115,3 +119,44 @@ def test_a_request_names_a_bounded_number_of_miners() -> None:
     longer = canonical.encode({"slot": [1, 0, 1], "value": miners[: frames.MAX_LACKS + 1]})
     with pytest.raises(ProtocolError):
         frames.parse(bytes([frames.LACKS]) + longer)
+
+
+def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where something can be replaced in a document."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(below for key, item in inner for below in _paths(item, (*path, key)))]
+
+
+def _replaced(value: Any, path: tuple[Any, ...], by: Any) -> Any:
+    if not path:
+        return by
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = _replaced(copy[path[0]], path[1:], by)
+    return copy
+
+
+@given(st.data(), junk)
+def test_proposals_with_anything_anywhere(data: st.DataObject, by: object) -> None:
+    """The digest of a proposal is asked for before anything else is known about it."""
+    document = canonical.decode(honest({MINERS[1]: "not_finite"})[2].to_bytes())
+    path = data.draw(st.sampled_from(_paths(document)))
+    changed = _replaced(document, path, by)
+    if isinstance(changed, dict) and isinstance(changed.get("record"), dict) and isinstance(changed["outcome"], dict):
+        changed["outcome"]["record"] = hex_digest(canonical.digest(canonical.encode(changed["record"])))
+    with contextlib.suppress(ProtocolError):
+        Proposal.from_bytes(canonical.encode(changed))
+
+
+@given(st.data(), junk, st.sampled_from([Submission, Checkpoint]))
+def test_manifests_with_anything_anywhere(
+    data: st.DataObject, by: object, kind: type[Submission] | type[Checkpoint]
+) -> None:
+    whole = (
+        Submission(1, 0, MINERS[0], bytes(32), "bafy", 1, 1.0, 1)
+        if kind is Submission
+        else Checkpoint(bytes(32), 0, "bafy", 1)
+    )
+    document = canonical.decode(whole.to_bytes())
+    changed = _replaced(document, data.draw(st.sampled_from(_paths(document))), by)
+    with contextlib.suppress(ProtocolError):
+        kind.from_bytes(canonical.encode(changed))
