@@ -345,7 +345,6 @@ class Replica:
 
     def _decide(self, decided: Decided) -> None:
         self.decided = decided
-        self._timer_view = None
         self._tallies = self._empty_tallies()
         self._view_changes = {}
         for timer in Timer:
@@ -358,7 +357,6 @@ class Replica:
         """4.4: stop taking part in views below ``view`` and say what was prepared; 4.5.2: wait without a timer."""
         self.view, self.active = view, False
         self._proposal, self._accepted, self._new_view = None, False, None
-        self._tallies[Phase.PREPARE].forget_below(view)
         if self._timer_view is not None:
             self._timer_view = None
             self._emit(CancelTimer(Timer.VIEW))
@@ -428,7 +426,6 @@ class Replica:
     def _enter(self, view: int) -> None:
         self.view, self.active = view, True
         self._proposal, self._accepted, self._new_view = None, False, None
-        self._tallies[Phase.PREPARE].forget_below(view)
         self._arm()
 
     # The primary

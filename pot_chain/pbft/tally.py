@@ -103,12 +103,6 @@ class Tally:
                 return Certificate(vote, tuple(good)), forged
         return None, forged
 
-    def forget_below(self, view: int) -> None:
-        """Drop all votes of views below ``view``."""
-        for old in [held for held in self._views if held < view]:
-            for signer in list(self._views[old]):
-                self._remove(old, signer)
-
     def _remove(self, view: int, signer: int) -> None:
         votes = self._views[view]
         del votes[signer]

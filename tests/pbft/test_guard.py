@@ -25,7 +25,9 @@ from pot_chain.pbft import (
     SigningGuard,
     SigningRefused,
     SlotRetired,
+    Status,
     ViewChangeRequest,
+    encode,
 )
 from pot_chain.pbft import guard as guard_module
 from pot_chain.protocol.eip712 import Domain, signing_digest
@@ -195,6 +197,29 @@ def test_a_new_log_abstains_from_what_was_open(path: Path) -> None:
         again.sign(vote(Phase.PREPARE, 0, D, Slot(8, 0, 9)))
 
 
+def test_a_certificate_is_on_the_log_once_however_often_it_is_claimed(guard: SigningGuard, path: Path) -> None:
+    guard.sign(vote(Phase.COMMIT, 0))
+    for view in range(1, 5):
+        guard.sign(change(view, prepared(0)))
+    assert path.read_bytes().count(b"payload") == 1
+
+
+def test_a_small_log_is_not_rewritten(guard: SigningGuard, path: Path) -> None:
+    for number in range(5):
+        guard.sign(vote(Phase.COMMIT, 0, D, Slot(7, number, 1)))
+    before = path.read_bytes()
+    guard.retire(7, 4)
+    assert path.read_bytes().startswith(before)
+
+
+def test_a_log_that_does_not_open_is_not_kept_locked(path: Path) -> None:
+    SigningGuard.open(path, KEY, DOMAIN).close()
+    with pytest.raises(LogDamaged) as refused:
+        SigningGuard.open(path, PRIVATE_KEYS[1], DOMAIN)
+    SigningGuard.open(path, KEY, DOMAIN).close()
+    assert refused.value.hint
+
+
 def test_retired_rounds_are_forgotten_and_closed(guard: SigningGuard, path: Path) -> None:
     old, new = Slot(7, 2, 1), Slot(7, 3, 1)
     guard.sign(vote(Phase.PREPARE, 0, D, old))
@@ -280,7 +305,8 @@ def test_damage_stops_the_start_and_says_what_to_do(guard: SigningGuard, path: P
 
 def test_a_record_of_a_later_version_is_not_ignored(guard: SigningGuard, path: Path) -> None:
     guard.close()
-    for body in (b"\x7f", b"", bytes([3]) + b"no message"):
+    status = bytes([3]) + encode(Status(SLOT, 0))
+    for body in (b"\x7f", b"", bytes([3]) + b"no message", status):
         path.unlink()
         with SigningGuard.open(path, KEY, DOMAIN) as other:
             other._log.append(body)

@@ -9,6 +9,7 @@ import pytest
 from eth_utils import keccak
 
 from pot_chain.pbft import (
+    MAX_PAYLOAD_BYTES,
     Ballot,
     Broadcast,
     CancelTimer,
@@ -291,6 +292,18 @@ def test_proposals_that_are_not_the_primarys_are_not_taken(cluster: Cluster) -> 
     assert cluster.replicas[1].view == 0
 
 
+def test_a_vote_of_another_phase_is_no_proposal(cluster: Cluster) -> None:
+    genuine = cluster.proposal(0, "of 0 in view 0")
+    for phase in (Phase.PREPARE, Phase.COMMIT):
+        disguised = replace(genuine, vote=cluster.vote(0, phase, 0, cluster.digest))
+        assert reasons(cluster.receive(1, 0, disguised)) == ["proposal not from the primary of its view"]
+
+
+def test_a_payload_above_the_limit_is_refused_however_it_came(cluster: Cluster) -> None:
+    effects = cluster.receive(1, 0, cluster.proposal(0, "x" * MAX_PAYLOAD_BYTES))
+    assert reasons(effects) == ["proposal whose payload does not match its digest"]
+
+
 @pytest.mark.parametrize("payload", [b"outcome of somebody else", b"malformed", b""])
 def test_a_payload_that_is_not_its_digest_ends_the_view(cluster: Cluster, payload: bytes) -> None:
     effects = cluster.receive(1, 0, replace(cluster.proposal(0, "of 0 in view 0"), payload=payload))
@@ -340,12 +353,13 @@ def test_who_lags_is_helped_by_who_has_decided(cluster: Cluster) -> None:
 
 
 def test_a_decided_replica_answers_questions_and_view_changes_only(cluster: Cluster) -> None:
+    cluster.receive(1, 3, cluster.view_change(3, 1))
     cluster.deliver()
     decided = cluster.replicas[1].decided
     assert cluster.receive(1, 2, Status(SLOT, 0)) == [Send(2, decided)]
     assert cluster.receive(1, 2, cluster.view_change(2, 1)) == [Send(2, decided)]
     assert cluster.receive(1, 2, Ballot(cluster.vote(2, Phase.COMMIT, 0, cluster.digest))) == []
-    assert cluster.replicas[1].buffered() <= 4
+    assert cluster.replicas[1].buffered() == 1
 
 
 def test_a_late_own_signature_still_leaves_after_the_decision(cluster: Cluster) -> None:
@@ -360,8 +374,10 @@ def test_a_late_own_signature_still_leaves_after_the_decision(cluster: Cluster) 
         replica.step(Received(sender, Ballot(cluster.vote(sender, Phase.COMMIT, 0, cluster.digest))))
     assert replica.decided is not None
     (request,) = requests
+    held = replica.buffered()
     effects = replica.step(SignatureReady(request, cluster.guards[1].sign(request)))
     assert [type(effect) for effect in effects] == [Broadcast]
+    assert replica.buffered() == held == 1  # the payload; votes are not needed any more
 
 
 def test_a_refused_signature_makes_an_observer_that_still_decides(cluster: Cluster) -> None:
@@ -426,6 +442,13 @@ def test_a_proposal_for_an_abandoned_view_comes_too_late(cluster: Cluster) -> No
     cluster.fire(0)
     replica = cluster.replicas[0]
     assert replica.step(ProposalReady(0, payload_of("late"))) == []
+
+
+def test_a_second_proposal_of_ones_own_shell_is_not_signed(make_cluster: MakeCluster) -> None:
+    """Also while the guard is still busy with the first."""
+    replica = make_cluster().replicas[0]
+    assert [type(effect) for effect in replica.step(ProposalReady(0, payload_of("one")))] == [Sign]
+    assert replica.step(ProposalReady(0, payload_of("two"))) == []
 
 
 def test_a_malformed_proposal_of_ones_own_shell_is_a_bug_and_says_so(make_cluster: MakeCluster) -> None:

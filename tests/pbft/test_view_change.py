@@ -11,6 +11,7 @@ from eth_utils import keccak
 from pot_chain.pbft import (
     Ballot,
     Broadcast,
+    CancelTimer,
     Effect,
     NewView,
     Prepared,
@@ -25,7 +26,7 @@ from pot_chain.pbft import (
     Validate,
     ViewChangeRequest,
 )
-from pot_chain.protocol.votes import Phase, Slot, ViewChange
+from pot_chain.protocol.votes import Phase, Slot, ViewChange, Vote
 
 from .cluster import SLOT, Cluster, payload_of, reasons
 
@@ -332,6 +333,51 @@ def test_a_stale_timer_does_nothing(cluster: Cluster) -> None:
     cluster.fire(1)
     assert cluster.step(1, TimerFired(Timer.VIEW, 0)) == []
     assert cluster.replicas[1].view == 1
+
+
+def test_being_taken_along_stops_the_timer_of_the_old_view(cluster: Cluster) -> None:
+    cluster.receive(0, 2, cluster.view_change(2, 1))
+    effects = cluster.receive(0, 3, cluster.view_change(3, 1))
+    assert CancelTimer(Timer.VIEW) in effects
+    assert cluster.step(0, TimerFired(Timer.VIEW, 0)) == []
+    assert cluster.replicas[0].view == 1
+
+
+def test_a_timer_is_set_once_a_view(cluster: Cluster) -> None:
+    cluster.fire(0)
+    cluster.receive(0, 2, cluster.view_change(2, 1))
+    assert view_timers(cluster.receive(0, 3, cluster.view_change(3, 1))) == [(1, 8.0)]
+    assert view_timers(cluster.receive(0, 1, cluster.view_change(1, 1))) == []
+    changes = tuple(cluster.view_change(signer, 1).change for signer in (1, 2, 3))
+    assert view_timers(cluster.receive(0, 1, cluster.proposal(1, "x", NewView(changes, None)))) == []
+
+
+def test_a_new_view_from_far_ahead_sets_the_timer(cluster: Cluster) -> None:
+    changes = tuple(cluster.view_change(signer, 2).change for signer in (1, 2, 3))
+    effects = cluster.receive(0, 2, cluster.proposal(2, "x", NewView(changes, None)))
+    assert view_timers(effects) == [(2, 16.0)]
+
+
+def test_one_more_view_change_does_not_start_a_view_again(cluster: Cluster) -> None:
+    cluster.drop()
+    cluster.fire(1)
+    for sender in (2, 3):
+        cluster.receive(1, sender, cluster.view_change(sender, 1))
+    assert cluster.receive(1, 0, cluster.view_change(0, 1)) == []
+    for sender in (2, 3):
+        digest = keccak(payload_of("of 1 in view 1"))
+        cluster.receive(1, sender, Ballot(cluster.vote(sender, Phase.PREPARE, 1, digest)))
+    assert cluster.replicas[1].prepared is not None
+
+
+def test_who_prepared_nothing_is_free_to_vote_for_another_digest_in_the_next_view(cluster: Cluster) -> None:
+    cluster.receive(3, 0, cluster.proposal(0, "of 0 in view 0"))
+    cluster.fire(3)
+    changes = tuple(cluster.view_change(signer, 1).change for signer in (0, 1, 2))
+    effects = cluster.receive(3, 1, cluster.proposal(1, "another", NewView(changes, None)))
+    assert reasons(effects) == []
+    votes = [effect.statement for effect in effects if isinstance(effect, Sign)]
+    assert votes == [Vote(Phase.PREPARE, SLOT, 1, keccak(payload_of("another")))]
 
 
 def test_time_outs_double_up_to_a_cap() -> None:

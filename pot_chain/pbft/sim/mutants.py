@@ -209,7 +209,7 @@ class RefusesOldViews(Replica):
 
     def _change_view(self, view: int) -> None:
         super()._change_view(view)
-        self._tallies[Phase.COMMIT].forget_below(view)
+        self._tallies = self._empty_tallies()
 
 
 class AnybodyProposes(Replica):
