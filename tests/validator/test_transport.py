@@ -173,3 +173,47 @@ def test_a_token_bucket_refills_with_time() -> None:
     assert [bucket.take() for _ in range(4)] == [True, True, True, False]
     now = 1.0
     assert [bucket.take() for _ in range(3)] == [True, True, False]
+
+
+def test_a_queue_is_bounded_in_bytes() -> None:
+    queue = FrameQueue(limit=100, max_bytes=1_000)
+    for i in range(10):
+        queue.put(bytes(300), supersedes=i)
+    assert (len(queue), queue.dropped) == (3, 7)
+    queue.put(bytes(10), supersedes=9)  # replaces 300 bytes, so there is room again
+    queue.put(bytes(390), supersedes=10)
+    assert (len(queue), queue.dropped) == (4, 7)
+    queue.put(bytes(2_000), supersedes=11)  # more than it can ever hold
+    assert len(queue) == 0
+
+
+def test_large_frames_cost_more() -> None:
+    bucket = TokenBucket(rate=1, burst=10, clock=lambda: 0.0)
+    assert bucket.take(9.5)
+    assert not bucket.take(1)
+    assert bucket.take(0.5)
+
+
+async def test_who_is_no_peer_any_more_is_cut_off() -> None:
+    a, b = Peer(KEYS[0]), Peer(KEYS[1])
+    async with meshed(a, b):
+        a.mesh.broadcast(b"while we are peers")
+        async with asyncio.timeout(10):
+            assert await b.received.get() == (a.address, b"while we are peers")
+        b.mesh.set_peers(2, {b.address: b.url})
+        await until(lambda: a.mesh.connected == frozenset())
+        a.mesh.broadcast(b"from outside")
+        await until(lambda: b.mesh.rejected.get("handshake_unknown_key", 0) > 0)
+        assert b.received.empty()
+
+
+async def test_a_flood_of_bad_handshakes_is_counted_and_hardly_logged(caplog: pytest.LogCaptureFixture) -> None:
+    host = Peer(KEYS[1])
+    async with meshed(host), aiohttp.ClientSession() as session:
+        for _ in range(33):
+            async with session.ws_connect(host.url + "/peer") as socket:
+                await socket.receive_str()
+                await socket.send_str("nonsense")
+                await socket.receive()
+        assert host.mesh.rejected == {"handshake_malformed": 33}
+    assert len([record for record in caplog.records if "handshake_malformed" in record.getMessage()]) == 6
