@@ -16,8 +16,10 @@ abstract contract Fixture is Base {
 
     uint256 internal constant MINER_STAKE = 1 ether;
     uint256 internal constant VALIDATOR_STAKE = 10 ether;
-    uint64 internal constant UNBONDING = 7 days;
+    uint64 internal constant UNBONDING = 21 days;
     uint64 internal constant EPOCH_LENGTH = 1 hours;
+    uint64 internal constant EPOCH_LIFETIME = 14 days;
+    uint64 internal constant EVIDENCE_WINDOW = 7 days;
 
     bytes32 internal constant SPEC = keccak256("spec");
     bytes32 internal constant CHECKPOINT = keccak256("checkpoint 0");
@@ -34,14 +36,18 @@ abstract contract Fixture is Base {
 
     address internal owner = account("owner");
     address internal stranger = account("stranger");
+    address internal validatorCourt = account("validator court");
+    address internal minerCourt = account("miner court");
     address[] internal miners;
     /// @dev Vote keys in the order of the epoch: ascending by address.
     uint256[] internal voteKeys;
+    /// @dev By task: what `finalizeWith` made final last.
+    mapping(uint256 taskId => IProofOfTraining.Outcome) internal lastOutcome;
 
     function setUp() public virtual {
         vm.warp(1_700_000_000);
         vm.prevrandao(keccak256("randao 0"));
-        registry = new NodeRegistry(MINER_STAKE, VALIDATOR_STAKE, UNBONDING, EPOCH_LENGTH);
+        registry = new NodeRegistry(registryConfig());
         pot = new ProofOfTraining(address(registry));
         token = new TestToken();
         vm.deal(owner, 1000 ether);
@@ -51,6 +57,19 @@ abstract contract Fixture is Base {
     }
 
     // ---- registry
+
+    function registryConfig() internal view returns (INodeRegistry.Config memory) {
+        return INodeRegistry.Config({
+            minMinerStake: MINER_STAKE,
+            minValidatorStake: VALIDATOR_STAKE,
+            unbondingPeriod: UNBONDING,
+            epochLength: EPOCH_LENGTH,
+            epochLifetime: EPOCH_LIFETIME,
+            evidenceWindow: EVIDENCE_WINDOW,
+            validatorCourt: validatorCourt,
+            minerCourt: minerCourt
+        });
+    }
 
     function operator(uint256 key) internal pure returns (address) {
         return address(uint160(uint256(keccak256(abi.encode("operator", key)))));
@@ -94,7 +113,7 @@ abstract contract Fixture is Base {
             registerValidator(key);
             _insertSorted(key);
         }
-        registry.advanceEpoch();
+        registry.advanceEpoch("");
     }
 
     function _insertSorted(uint256 key) private {
@@ -128,7 +147,9 @@ abstract contract Fixture is Base {
             startWindow: 1 days,
             commitWindow: COMMIT_WINDOW,
             revealWindow: REVEAL_WINDOW,
-            finalizeWindow: FINALIZE_WINDOW
+            finalizeWindow: FINALIZE_WINDOW,
+            stopLossAfter: 0,
+            stopLoss: 0
         });
     }
 
@@ -194,10 +215,11 @@ abstract contract Fixture is Base {
             parent: t.head,
             checkpoint: keccak256(abi.encode("checkpoint", taskId, t.round + 1)),
             record: keccak256(abi.encode("record", taskId, t.round)),
-            rewardsRoot: root,
-            rewardsTotal: t.allocated + increase,
+            loss: 500_000,
             accepted: t.members,
-            chainReveals: t.chainReveals
+            chainReveals: t.chainReveals,
+            rewardsRoot: root,
+            rewardsTotal: t.allocated + increase
         });
     }
 
@@ -225,7 +247,7 @@ abstract contract Fixture is Base {
     }
 
     function quorum() internal view returns (uint256) {
-        return registry.epochQuorum(registry.currentEpoch());
+        return registry.epochInfo(registry.currentEpoch()).quorum;
     }
 
     /// @dev Finalizes the open round with a tree of a single leaf: everything allocated so far goes to `account_`.
@@ -236,7 +258,37 @@ abstract contract Fixture is Base {
 
     function finalize(uint256 taskId, bytes32 root, uint128 increase) internal {
         IProofOfTraining.Outcome memory outcome = outcomeOf(taskId, root, increase);
+        finalizeWith(outcome);
+    }
+
+    /// @dev Finalizes the open round, and notes the outcome for claims.
+    function finalizeWith(IProofOfTraining.Outcome memory outcome) internal {
         pot.finalizeRound(outcome, certify(outcome, quorum()));
+        lastOutcome[outcome.taskId] = outcome;
+    }
+
+    /// @dev A claim against the last outcome that `finalizeWith` made final.
+    function claimOf(uint256 taskId, address account_, uint128 cumulative, bytes32[] memory proof)
+        internal
+        view
+        returns (IProofOfTraining.Claim memory)
+    {
+        IProofOfTraining.Outcome memory outcome = lastOutcome[taskId];
+        return IProofOfTraining.Claim({
+            taskId: taskId,
+            account: account_,
+            cumulative: cumulative,
+            rewardsTotal: outcome.rewardsTotal,
+            decision: pot.decisionHash(outcome),
+            proof: proof
+        });
+    }
+
+    function claimFor(uint256 taskId, address account_, uint128 cumulative, bytes32[] memory proof)
+        internal
+        returns (uint256)
+    {
+        return pot.claim(claimOf(taskId, account_, cumulative, proof));
     }
 
     /// @dev Moves the time behind the finalize deadline and skips the open round.

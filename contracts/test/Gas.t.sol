@@ -72,6 +72,7 @@ contract GasTest is Fixture {
         IProofOfTraining.Certificate memory certificate = certify(outcome, quorum());
         pot.finalizeRound(outcome, certificate);
         _report(name, ceiling);
+        lastOutcome[taskId] = outcome;
     }
 
     function _finalizeTree(uint256 taskId, uint256 unit) private {
@@ -85,7 +86,8 @@ contract GasTest is Fixture {
     function _claim(uint256 taskId, uint128 unit, string memory name, uint256 ceiling) private {
         bytes32[] memory proof = Merkle.proof(_leaves, 500);
         assertEq(proof.length, 10, "depth of the tree");
-        pot.claim(taskId, _earner(500), unit * 1e12, proof);
+        IProofOfTraining.Claim memory request = claimOf(taskId, _earner(500), unit * 1e12, proof);
+        pot.claim(request);
         _report(name, ceiling);
     }
 

@@ -5,14 +5,15 @@ pragma solidity ^0.8.28;
 /// @notice Training tasks, escrow, gradient seals, certified rounds and cumulative rewards.
 /// @dev Every content reference on chain is the sha2-256 digest of one raw IPFS block (CIDv1, codec raw): a manifest.
 interface IProofOfTraining {
-    /// @notice Life of a task: Open until enough miners have joined, Running, then one of three ends.
+    /// @notice Life of a task: Open until enough miners have joined, Running, then one of four ends.
     enum TaskState {
         None,
         Open,
         Running,
         Completed,
         Cancelled,
-        Expired
+        Expired,
+        Stopped
     }
 
     /// @notice What a task is created with.
@@ -28,6 +29,8 @@ interface IProofOfTraining {
     /// @param commitWindow seconds from the opening of a round to its commit deadline
     /// @param revealWindow seconds from the commit deadline to the reveal deadline
     /// @param finalizeWindow seconds from the reveal deadline until anybody may skip the round
+    /// @param stopLossAfter final rounds from which the loss is watched; 0: never
+    /// @param stopLoss greatest loss, in millionths, that a watched round may have; one above it stops the task
     struct TaskParams {
         bytes32 spec;
         bytes32 checkpoint;
@@ -42,6 +45,8 @@ interface IProofOfTraining {
         uint32 commitWindow;
         uint32 revealWindow;
         uint32 finalizeWindow;
+        uint32 stopLossAfter;
+        uint64 stopLoss;
     }
 
     /// @notice State of a task. Before round 0 everything that belongs to a round is zero.
@@ -56,10 +61,8 @@ interface IProofOfTraining {
     /// @param consecutiveSkips rounds skipped since the last final one
     /// @param members miners that joined and did not leave
     /// @param chainReveals on-chain reveals of the open round
-    /// @param head digest of the last final outcome, or the genesis digest
-    /// @param seed randomness of the open round
-    /// @param checkpoint digest of the manifest of the current model
-    /// @param rewardsRoot root of the cumulative rewards tree
+    /// @param head digest of the last final outcome, or the genesis digest; it commits to checkpoint and rewards, which the
+    ///        events tell
     /// @param allocated total of the cumulative rewards tree
     /// @param claimed part of `allocated` that was paid
     /// @param refunded paid back to the owner
@@ -77,37 +80,53 @@ interface IProofOfTraining {
         uint32 members;
         uint32 chainReveals;
         bytes32 head;
-        bytes32 seed;
-        bytes32 checkpoint;
-        bytes32 rewardsRoot;
         uint128 allocated;
         uint128 claimed;
         uint128 refunded;
         TaskParams params;
     }
 
-    /// @notice What a round decided. Its EIP-712 hashStruct is the digest that validators vote on.
-    /// @dev Type: Outcome(uint256 taskId,uint64 round,bytes32 parent,bytes32 checkpoint,bytes32 record,
-    ///      bytes32 rewardsRoot,uint128 rewardsTotal,uint32 accepted,uint32 chainReveals)
+    /// @notice What a round decided. Its EIP-712 hashStruct is the digest that validators vote on and the new head.
+    /// @dev Type: Outcome(Decision decision,bytes32 rewardsRoot,uint128 rewardsTotal)Decision(uint256 taskId,uint64 round,
+    ///      bytes32 parent,bytes32 checkpoint,bytes32 record,uint64 loss,uint32 accepted,uint32 chainReveals). The rewards stand
+    ///      outside, so that a claim proves them from the head with one more word.
     /// @param taskId number of the task
     /// @param round the open round
     /// @param parent `head` of the task before this round
     /// @param checkpoint digest of the manifest of the model after this round
     /// @param record digest of the round record
-    /// @param rewardsRoot root of the cumulative rewards tree after this round
-    /// @param rewardsTotal sum of the leaves of that tree
+    /// @param loss mean loss that the accepted miners report, in millionths, rounded; 2^64 - 1 if it is greater
     /// @param accepted number of gradients in the aggregate
     /// @param chainReveals number of on-chain reveals of the round that the outcome counts
+    /// @param rewardsRoot root of the cumulative rewards tree after this round
+    /// @param rewardsTotal sum of the leaves of that tree
     struct Outcome {
         uint256 taskId;
         uint64 round;
         bytes32 parent;
         bytes32 checkpoint;
         bytes32 record;
-        bytes32 rewardsRoot;
-        uint128 rewardsTotal;
+        uint64 loss;
         uint32 accepted;
         uint32 chainReveals;
+        bytes32 rewardsRoot;
+        uint128 rewardsTotal;
+    }
+
+    /// @notice A claim to what a leaf of the cumulative rewards tree allows.
+    /// @param taskId task in any state
+    /// @param account whose leaf it is, and who is paid
+    /// @param cumulative amount of the leaf (wei or token units)
+    /// @param rewardsTotal of the last final outcome
+    /// @param decision hashStruct of the decision of that outcome (`decisionHash`)
+    /// @param proof siblings from the leaf to its rewardsRoot
+    struct Claim {
+        uint256 taskId;
+        address account;
+        uint128 cumulative;
+        uint128 rewardsTotal;
+        bytes32 decision;
+        bytes32[] proof;
     }
 
     /// @notice Proof that a quorum committed to an outcome.
@@ -136,7 +155,7 @@ interface IProofOfTraining {
     /// @param miner account
     /// @param fromRound first round that it is no longer a member of
     event MinerLeft(uint256 indexed taskId, address indexed miner, uint64 fromRound);
-    /// @notice A round opened.
+    /// @notice A round opened at the start of the task or after a skipped round. After a final round, `RoundFinalized` says it.
     /// @param taskId number of the task
     /// @param round number of the round
     /// @param epoch validator epoch whose quorum must certify the round
@@ -157,15 +176,19 @@ interface IProofOfTraining {
     event GradientRevealed(
         uint256 indexed taskId, uint64 indexed round, address indexed miner, bytes32 cidDigest, bytes32 salt
     );
-    /// @notice A quorum decided the round.
+    /// @notice A quorum decided the round. Unless one of the ends of the task follows in the same transaction, the next round
+    ///         opened with it.
     /// @param taskId number of the task
     /// @param round number of the round
     /// @param digest hashStruct of the outcome: the new head
     /// @param viewNumber PBFT view in which the quorum committed
     /// @param checkpoint digest of the manifest of the new model
     /// @param record digest of the round record
+    /// @param loss mean loss in millionths
     /// @param rewardsRoot root of the cumulative rewards tree
     /// @param rewardsTotal sum of the leaves of that tree
+    /// @param nextEpoch validator epoch whose quorum must certify the next round; 0 if the task ended
+    /// @param nextSeed randomness of the next round; 0 if the task ended
     event RoundFinalized(
         uint256 indexed taskId,
         uint64 indexed round,
@@ -173,8 +196,11 @@ interface IProofOfTraining {
         uint64 viewNumber,
         bytes32 checkpoint,
         bytes32 record,
+        uint64 loss,
         bytes32 rewardsRoot,
-        uint128 rewardsTotal
+        uint128 rewardsTotal,
+        uint64 nextEpoch,
+        bytes32 nextSeed
     );
     /// @notice The round ended without an outcome; head, checkpoint and rewards stay as they were.
     /// @param taskId number of the task
@@ -193,6 +219,9 @@ interface IProofOfTraining {
     /// @notice The task ended because it did not start in time or skipped too many rounds in a row.
     /// @param taskId number of the task
     event TaskExpired(uint256 indexed taskId);
+    /// @notice The task ended because its loss was above the owner's limit.
+    /// @param taskId number of the task
+    event TaskStopped(uint256 indexed taskId);
     /// @notice Rewards were paid.
     /// @param taskId number of the task
     /// @param account who was paid
@@ -225,6 +254,14 @@ interface IProofOfTraining {
     error ZeroRevealWindow();
     /// @notice `finalizeWindow` is zero.
     error ZeroFinalizeWindow();
+    /// @notice A window is longer than `maximum` seconds.
+    error WindowTooLong(uint256 window, uint256 maximum);
+    /// @notice A count is greater than the contract can keep.
+    error CountTooHigh(uint256 count, uint256 maximum);
+    /// @notice The budget is greater than the contract can keep.
+    error BudgetTooHigh(uint256 budget, uint256 maximum);
+    /// @notice The loss limit is greater than the contract can keep.
+    error StopLossTooHigh(uint256 stopLoss, uint256 maximum);
     /// @notice `budget` does not cover `rewardPerRound * rounds`.
     error BudgetTooLow(uint256 budget, uint256 required);
     /// @notice `token` is an address without code.
@@ -281,7 +318,11 @@ interface IProofOfTraining {
     error RewardsDecreased(uint256 given, uint256 allocated);
     /// @notice One round cannot allocate more than `rewardPerRound`.
     error RewardsTooHigh(uint256 increase, uint256 rewardPerRound);
-    /// @notice The proof does not lead from the leaf to the task's rewards root.
+    /// @notice The certificate's epoch has expired (timestamp, seconds): the round can only be skipped.
+    error EpochOver(uint64 epoch, uint64 expiresAt);
+    /// @notice The caller may not act for the miner.
+    error NotDelegateOf(address miner, address caller);
+    /// @notice The proof does not lead from the leaf to the task's head.
     error InvalidRewardProof(uint256 taskId, address account, uint256 cumulative);
     /// @notice The account has been paid what its leaf allows, or nothing allocated is left.
     error NothingToClaim(uint256 taskId, address account, uint256 claimed);
@@ -300,9 +341,19 @@ interface IProofOfTraining {
     /// @param taskId task, Open or Running
     function join(uint256 taskId) external;
 
+    /// @notice `join` by a delegate of the miner.
+    /// @param taskId task, Open or Running
+    /// @param miner node that the sender is a delegate of
+    function joinFor(uint256 taskId, address miner) external;
+
     /// @notice Leave; while the task runs, the member still belongs to the open round.
     /// @param taskId task, Open or Running
     function leave(uint256 taskId) external;
+
+    /// @notice `leave` by a delegate of the miner.
+    /// @param taskId task, Open or Running
+    /// @param miner node that the sender is a delegate of
+    function leaveFor(uint256 taskId, address miner) external;
 
     /// @notice Commit to a gradient of the open round, once per member, until the commit deadline.
     /// @dev The event carries the whole seal; the contract keeps its first 24 bytes, which share a storage slot with the
@@ -312,12 +363,27 @@ interface IProofOfTraining {
     /// @param seal keccak256(abi.encode(chainid, this, taskId, round, miner, cidDigest, salt))
     function commitGradient(uint256 taskId, uint64 round, bytes32 seal) external;
 
+    /// @notice `commitGradient` by a delegate of the miner.
+    /// @param taskId running task
+    /// @param round the open round
+    /// @param seal with the miner as its author
+    /// @param miner member that the sender is a delegate of
+    function commitGradientFor(uint256 taskId, uint64 round, bytes32 seal, address miner) external;
+
     /// @notice Fallback reveal, until the reveal deadline; the outcome must then count it.
     /// @param taskId running task
     /// @param round the open round
     /// @param cidDigest digest of the submission manifest
     /// @param salt blinds the seal
     function revealGradient(uint256 taskId, uint64 round, bytes32 cidDigest, bytes32 salt) external;
+
+    /// @notice `revealGradient` by a delegate of the miner.
+    /// @param taskId running task
+    /// @param round the open round
+    /// @param cidDigest digest of the submission manifest
+    /// @param salt blinds the seal
+    /// @param miner author of the seal, whose delegate the sender is
+    function revealGradientFor(uint256 taskId, uint64 round, bytes32 cidDigest, bytes32 salt, address miner) external;
 
     /// @notice Finalize the open round with a commit certificate; anybody may relay it.
     /// @dev A certificate that comes after the finalize deadline counts as long as nobody has skipped the round.
@@ -339,20 +405,21 @@ interface IProofOfTraining {
     /// @param taskId task, Open or Running
     function cancelTask(uint256 taskId) external;
 
-    /// @notice Pay `account` what its cumulative leaf allows beyond what it has been paid. Anybody may call.
+    /// @notice Pay the account of a claim what its cumulative leaf allows beyond what it has been paid. Anybody may call.
     /// @dev Pays at most what is allocated and unclaimed, whatever the leaves of the tree add up to. Possible for ever,
-    ///      also after the end of the task.
-    /// @param taskId task in any state
-    /// @param account whose leaf it is, and who is paid
-    /// @param cumulative amount of the leaf (wei or token units)
-    /// @param proof siblings from the leaf to `rewardsRoot`
+    ///      also after the end of the task. A further final round makes a new proof necessary.
+    /// @param request what is claimed, and its proof
     /// @return amount paid
-    function claim(uint256 taskId, address account, uint128 cumulative, bytes32[] calldata proof)
-        external
-        returns (uint256 amount);
+    function claim(Claim calldata request) external returns (uint256 amount);
+
+    /// @notice Several claims, of any tasks and accounts. Those that have nothing to be paid, or whose proof a further round has
+    ///         made worthless, are passed over: nobody can spoil the batch by claiming one of them first.
+    /// @param requests what is claimed
+    /// @return amounts paid, in the order of the requests; 0 for those passed over
+    function claimMany(Claim[] calldata requests) external returns (uint256[] memory amounts);
 
     /// @notice Return the unallocated escrow of an ended task to its owner, once. Anybody may call.
-    /// @param taskId Completed, Cancelled or Expired task
+    /// @param taskId Completed, Cancelled, Expired or Stopped task
     /// @return amount paid (wei or token units)
     function refund(uint256 taskId) external returns (uint256 amount);
 
@@ -390,6 +457,10 @@ interface IProofOfTraining {
         external
         view
         returns (uint64 commitDeadline, uint64 revealDeadline, uint64 finalizeDeadline);
+
+    /// @notice EIP-712 hashStruct of the decision in an outcome, which a claim names.
+    /// @param outcome what a round decided
+    function decisionHash(Outcome calldata outcome) external view returns (bytes32);
 
     /// @notice EIP-712 hashStruct of an outcome: the digest that PBFT decides.
     /// @param outcome what a round decided

@@ -6,17 +6,35 @@ import {IProofOfTraining} from "../interfaces/IProofOfTraining.sol";
 /// @title ProtocolHashes
 /// @notice The hashes that the chain and the nodes must compute alike (pot_chain.protocol; vectors in tests/vectors).
 library ProtocolHashes {
+    bytes32 internal constant DECISION_TYPEHASH = keccak256(
+        "Decision(uint256 taskId,uint64 round,bytes32 parent,bytes32 checkpoint,bytes32 record,uint64 loss,uint32 accepted,uint32 chainReveals)"
+    );
     bytes32 internal constant OUTCOME_TYPEHASH = keccak256(
-        "Outcome(uint256 taskId,uint64 round,bytes32 parent,bytes32 checkpoint,bytes32 record,bytes32 rewardsRoot,uint128 rewardsTotal,uint32 accepted,uint32 chainReveals)"
+        "Outcome(Decision decision,bytes32 rewardsRoot,uint128 rewardsTotal)Decision(uint256 taskId,uint64 round,bytes32 parent,bytes32 checkpoint,bytes32 record,uint64 loss,uint32 accepted,uint32 chainReveals)"
     );
     bytes32 internal constant COMMIT_TYPEHASH =
         keccak256("Commit(uint256 taskId,uint64 round,uint64 epoch,uint64 view,bytes32 digest)");
 
-    /// @notice EIP-712 hashStruct of an outcome.
-    /// @dev The fields of the struct stand in the order of the type, one word each.
+    /// @notice EIP-712 hashStruct of the decision in an outcome.
     /// @param outcome what a round decided
-    function outcomeHash(IProofOfTraining.Outcome calldata outcome) internal pure returns (bytes32) {
-        return keccak256(abi.encode(OUTCOME_TYPEHASH, outcome));
+    function decisionHash(IProofOfTraining.Outcome calldata outcome) internal pure returns (bytes32 hash) {
+        bytes32 typeHash = DECISION_TYPEHASH;
+        assembly ("memory-safe") {
+            // the first eight words of an outcome are the decision, in the order of its type; the caller's decoder has not
+            // looked at them, so a word that is too wide for its field makes a hash that nobody has signed
+            let memory_ := mload(0x40)
+            mstore(memory_, typeHash)
+            calldatacopy(add(memory_, 32), outcome, 256)
+            hash := keccak256(memory_, 288)
+        }
+    }
+
+    /// @notice EIP-712 hashStruct of an outcome.
+    /// @param decision decisionHash of the outcome
+    /// @param rewardsRoot root of the cumulative rewards tree
+    /// @param rewardsTotal sum of the leaves of that tree
+    function outcomeHash(bytes32 decision, bytes32 rewardsRoot, uint128 rewardsTotal) internal pure returns (bytes32) {
+        return keccak256(abi.encode(OUTCOME_TYPEHASH, decision, rewardsRoot, rewardsTotal));
     }
 
     /// @notice EIP-712 hashStruct of a commit vote.

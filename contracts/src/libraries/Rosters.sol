@@ -55,12 +55,12 @@ library Rosters {
     }
 
     /// @notice Store the seal of a round; reverts unless the account is a member of it that has not committed yet.
-    function commit(Member storage self, uint256 taskId, uint32 round, bytes32 seal) internal {
+    function commit(Member storage self, address miner, uint256 taskId, uint32 round, bytes32 seal) internal {
         Standing standing = self.standing;
-        if (round >= standing.leftFrom()) revert IProofOfTraining.NotMember(taskId, msg.sender);
+        if (round >= standing.leftFrom()) revert IProofOfTraining.NotMember(taskId, miner);
         if (round < standing.commitFrom()) {
-            if (standing.sealIn(round) == 0) revert IProofOfTraining.NotMember(taskId, msg.sender);
-            revert IProofOfTraining.AlreadyCommitted(taskId, round, msg.sender);
+            if (standing.sealIn(round) == 0) revert IProofOfTraining.NotMember(taskId, miner);
+            revert IProofOfTraining.AlreadyCommitted(taskId, round, miner);
         }
         bytes24 prefix = _prefix(seal);
         if (prefix == 0) revert IProofOfTraining.ZeroSeal();
@@ -68,10 +68,10 @@ library Rosters {
     }
 
     /// @notice Note that the seal of a round was opened; reverts unless there is one, unopened, and `seal` equals it.
-    function reveal(Member storage self, uint256 taskId, uint32 round, bytes32 seal) internal {
+    function reveal(Member storage self, address miner, uint256 taskId, uint32 round, bytes32 seal) internal {
         bytes24 committed = self.standing.sealIn(round);
-        if (committed == 0) revert IProofOfTraining.NotCommitted(taskId, round, msg.sender);
-        if (round < self.revealFrom) revert IProofOfTraining.AlreadyRevealed(taskId, round, msg.sender);
+        if (committed == 0) revert IProofOfTraining.NotCommitted(taskId, round, miner);
+        if (round < self.revealFrom) revert IProofOfTraining.AlreadyRevealed(taskId, round, miner);
         if (committed != _prefix(seal)) revert IProofOfTraining.SealMismatch(committed, _prefix(seal));
         self.revealFrom = round + 1;
     }

@@ -5,42 +5,35 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 import {IProofOfTraining} from "../interfaces/IProofOfTraining.sol";
 import {Round, RoundFields} from "../types/Round.sol";
+import {Terms, TermsFields} from "../types/Terms.sol";
 
 /// @title Tasks
 /// @notice Storage of a task, packed by what is read together, and its translation from and to the interface.
 library Tasks {
-    /// @dev Fields of TaskParams and IProofOfTraining.Task, a comment before each slot.
+    /// @dev Fields of TaskParams and IProofOfTraining.Task, a comment before each slot. What the contract holds for a task is
+    ///      always budget - claimed - refunded, of which round.allocated() - claimed belongs to the earners.
     struct Data {
         // 0: all that commitGradient reads of a task
         Round round;
-        // 1: the escrow in two buckets, the owner's and the earners'. A final round moves money from the first to the second,
-        // a claim takes it out of the second, the refund empties the first: what the contract holds for the task is their
-        // sum, always. Never zero before the refund, so no final round and no claim pays for a fresh slot.
-        uint128 unallocated;
-        uint128 unclaimed;
-        // 2
-        uint128 budget;
-        uint128 rewardPerRound;
+        // 1
+        Terms terms;
+        // 2: all that a claim writes of a task
+        address token;
+        uint96 claimed;
         // 3
-        uint128 refunded;
-        uint32 rounds;
-        uint32 maxSkips;
-        uint32 revealWindow;
-        uint32 finalizeWindow;
+        bytes32 head;
         // 4
         address owner;
-        uint40 createdAt;
-        uint32 members;
+        uint96 budget;
         // 5
-        address token;
-        uint32 minMiners;
-        uint32 maxMiners;
+        uint96 refunded;
+        uint40 createdAt;
         uint32 startWindow;
-        // 6 to 11
-        bytes32 head;
-        bytes32 seed;
-        bytes32 checkpoint;
-        bytes32 rewardsRoot;
+        uint24 rounds;
+        uint16 members;
+        uint16 minMiners;
+        uint16 maxMiners;
+        // 6 and 7
         bytes32 spec;
         bytes32 initialCheckpoint;
     }
@@ -58,99 +51,95 @@ library Tasks {
         if (params.commitWindow == 0) revert IProofOfTraining.ZeroCommitWindow();
         if (params.revealWindow == 0) revert IProofOfTraining.ZeroRevealWindow();
         if (params.finalizeWindow == 0) revert IProofOfTraining.ZeroFinalizeWindow();
+        _requireWindow(params.commitWindow);
+        _requireWindow(params.revealWindow);
+        _requireWindow(params.finalizeWindow);
+        _requireCount(params.rounds, type(uint24).max);
+        _requireCount(params.maxMiners, type(uint16).max);
+        _requireCount(params.maxSkips, type(uint16).max - 1); // one more expires the task, and must fit too
+        _requireCount(params.stopLossAfter, type(uint24).max);
+        if (params.stopLoss > type(uint48).max) {
+            revert IProofOfTraining.StopLossTooHigh(params.stopLoss, type(uint48).max);
+        }
         uint256 required = uint256(params.rewardPerRound) * params.rounds;
         if (params.budget < required) revert IProofOfTraining.BudgetTooLow(params.budget, required);
+        if (params.budget > type(uint96).max) {
+            revert IProofOfTraining.BudgetTooHigh(params.budget, type(uint96).max);
+        }
         if (params.token != address(0) && params.token.code.length == 0) {
             revert IProofOfTraining.TokenWithoutCode(params.token);
         }
     }
 
     /// @notice Fill the storage of a new task.
+    /// @dev The casts repeat what `validate` has checked.
     /// @param owner who pays
     /// @param head genesis head
     /// @param params validated parameters
     function create(Data storage self, address owner, bytes32 head, IProofOfTraining.TaskParams calldata params)
         internal
     {
-        self.round = RoundFields.created(params.rounds, params.commitWindow);
-        self.unallocated = params.budget;
-        self.budget = params.budget;
-        self.rewardPerRound = params.rewardPerRound;
-        self.rounds = params.rounds;
-        self.maxSkips = params.maxSkips;
-        self.revealWindow = params.revealWindow;
-        self.finalizeWindow = params.finalizeWindow;
-        self.owner = owner;
-        self.createdAt = SafeCast.toUint40(block.timestamp);
+        self.round = RoundFields.created(SafeCast.toUint24(params.rounds));
+        self.terms = TermsFields.from(params);
         self.token = params.token;
-        self.minMiners = params.minMiners;
-        self.maxMiners = params.maxMiners;
-        self.startWindow = params.startWindow;
         self.head = head;
-        self.checkpoint = params.checkpoint;
+        self.owner = owner;
+        self.budget = SafeCast.toUint96(params.budget);
+        self.createdAt = SafeCast.toUint40(block.timestamp);
+        self.startWindow = params.startWindow;
+        self.rounds = SafeCast.toUint24(params.rounds);
+        self.minMiners = SafeCast.toUint16(params.minMiners);
+        self.maxMiners = SafeCast.toUint16(params.maxMiners);
         self.spec = params.spec;
         self.initialCheckpoint = params.checkpoint;
-    }
-
-    /// @notice Move what a final round earned from the owner's bucket to the earners'.
-    /// @dev The owner's cannot run dry: `validate` made sure that the budget covers `rewardPerRound` in every round.
-    /// @param total sum of the cumulative rewards tree after the round
-    function allocate(Data storage self, uint128 total) internal {
-        (uint128 unallocated, uint128 unclaimed) = (self.unallocated, self.unclaimed);
-        uint128 before = self.budget - unallocated; // nothing is refunded before the task ends
-        if (total < before) revert IProofOfTraining.RewardsDecreased(total, before);
-        uint128 increase = total - before;
-        if (increase > self.rewardPerRound) revert IProofOfTraining.RewardsTooHigh(increase, self.rewardPerRound);
-        (self.unallocated, self.unclaimed) = (unallocated - increase, unclaimed + increase);
-    }
-
-    /// @notice Timestamp (seconds) of the last second in which members may reveal on chain.
-    function revealDeadline(Data storage self, Round round) internal view returns (uint64) {
-        return round.commitDeadline() + self.revealWindow;
-    }
-
-    /// @notice Timestamp (seconds) of the last second in which nobody may skip the round.
-    function finalizeDeadline(Data storage self, Round round) internal view returns (uint64) {
-        return revealDeadline(self, round) + self.finalizeWindow;
     }
 
     /// @notice The task as the interface shows it.
     function toView(Data storage self) internal view returns (IProofOfTraining.Task memory shown) {
         Round round = self.round;
+        uint64 commitDeadline = round.commitDeadline();
         shown.owner = self.owner;
         shown.state = round.state();
         shown.cancelRequested = round.cancelRequested();
         shown.round = round.number();
         shown.epoch = round.epoch();
-        shown.roundStartedAt = round.startedAt();
+        shown.roundStartedAt = commitDeadline == 0 ? 0 : commitDeadline - self.terms.commitWindow();
         shown.createdAt = self.createdAt;
         shown.finalizedRounds = self.rounds - round.roundsLeft();
         shown.consecutiveSkips = round.skips();
         shown.members = self.members;
         shown.chainReveals = round.chainReveals();
         shown.head = self.head;
-        shown.seed = self.seed;
-        shown.checkpoint = self.checkpoint;
-        shown.rewardsRoot = self.rewardsRoot;
-        shown.allocated = self.budget - self.unallocated - self.refunded;
-        shown.claimed = shown.allocated - self.unclaimed;
+        shown.allocated = round.allocated();
+        shown.claimed = self.claimed;
         shown.refunded = self.refunded;
         shown.params = _params(self);
     }
 
     function _params(Data storage self) private view returns (IProofOfTraining.TaskParams memory params) {
+        Terms terms = self.terms;
         params.spec = self.spec;
         params.checkpoint = self.initialCheckpoint;
         params.token = self.token;
         params.budget = self.budget;
-        params.rewardPerRound = self.rewardPerRound;
+        params.rewardPerRound = terms.rewardPerRound();
         params.rounds = self.rounds;
         params.minMiners = self.minMiners;
         params.maxMiners = self.maxMiners;
-        params.maxSkips = self.maxSkips;
+        params.maxSkips = terms.maxSkips();
         params.startWindow = self.startWindow;
-        params.commitWindow = self.round.commitWindow();
-        params.revealWindow = self.revealWindow;
-        params.finalizeWindow = self.finalizeWindow;
+        params.commitWindow = terms.commitWindow();
+        params.revealWindow = terms.revealWindow();
+        params.finalizeWindow = terms.finalizeWindow();
+        params.stopLossAfter = terms.stopLossAfter();
+        params.stopLoss = terms.stopLoss();
+    }
+
+    function _requireWindow(uint256 window) private pure {
+        if (window > type(uint24).max) revert IProofOfTraining.WindowTooLong(window, type(uint24).max);
+    }
+
+    function _requireCount(uint256 count, uint256 maximum) private pure {
+        if (count > maximum) revert IProofOfTraining.CountTooHigh(count, maximum);
     }
 }

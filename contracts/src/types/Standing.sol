@@ -45,7 +45,11 @@ library StandingFields {
     }
 
     /// @notice The account after its commit in a round.
+    /// @param round below `leftFrom`, so that one more fits too
     function committed(Standing self, uint32 round, bytes24 seal) internal pure returns (Standing) {
-        return Standing.wrap(uint256(bytes32(seal)) | uint256(leftFrom(self)) << LEFT_FROM | uint256(round + 1));
+        unchecked {
+            return
+                Standing.wrap(uint256(bytes32(seal)) | Standing.unwrap(self) & MASK << LEFT_FROM | uint256(round) + 1);
+        }
     }
 }
