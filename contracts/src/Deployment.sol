@@ -2,7 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {INodeRegistry} from "./interfaces/INodeRegistry.sol";
-import {EpochBlob} from "./libraries/EpochBlob.sol";
+import {CreateAddress} from "./libraries/CreateAddress.sol";
 
 /// @title Deployment
 /// @notice Creates the four contracts of a network, which know each other by immutable addresses.
@@ -91,6 +91,6 @@ contract Deployment {
     /// @notice Where a part lies, or will.
     /// @param part which
     function addressOf(Part part) public view returns (address) {
-        return EpochBlob.at(address(this), uint64(part));
+        return CreateAddress.compute(address(this), uint64(part));
     }
 }

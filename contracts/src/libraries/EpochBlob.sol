@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {INodeRegistry} from "../interfaces/INodeRegistry.sol";
+import {CreateAddress} from "./CreateAddress.sol";
 
 /// @notice The first word of the code of an epoch (EpochBlob).
 type EpochHeader is uint256;
@@ -62,26 +63,11 @@ library EpochBlob {
     ///      RETURNDATASIZE, RETURN. `size` stands in its second and third byte.
     uint80 private constant INIT_CODE = 0x610000_80_600a_3d_39_3d_f3;
 
-    /// @notice Where the epoch of a registry lies, if it exists: the address of its CREATE with nonce `epoch`.
-    /// @dev keccak256 of the RLP list (registry, nonce): 0xd6 0x94 registry nonce, where a nonce of 128 and more has its length
-    ///      in front, which makes the list longer. Epoch 0 gives an address that nothing creates.
+    /// @notice Where the epoch of a registry lies, if it exists.
     /// @param registry who stores epochs
     /// @param epoch number of the epoch, below 2^32
     function at(address registry, uint64 epoch) internal pure returns (address blob) {
-        assembly ("memory-safe") {
-            switch lt(epoch, 0x80)
-            case 1 {
-                mstore(0, or(or(shl(240, 0xd694), shl(80, registry)), shl(72, epoch)))
-                blob := shr(96, shl(96, keccak256(0, 23)))
-            }
-            default {
-                let length := add(1, add(gt(epoch, 0xff), add(gt(epoch, 0xffff), gt(epoch, 0xffffff))))
-                mstore(0, or(or(shl(248, add(0xd6, length)), shl(240, 0x94)), shl(80, registry)))
-                mstore8(22, add(0x80, length))
-                mstore(23, shl(sub(256, mul(8, length)), epoch))
-                blob := shr(96, shl(96, keccak256(0, add(23, length))))
-            }
-        }
+        return CreateAddress.compute(registry, epoch);
     }
 
     /// @notice Store an epoch.
