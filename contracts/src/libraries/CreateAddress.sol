@@ -11,14 +11,17 @@ library CreateAddress {
     /// @param nonce from 1 to 2^32 - 1
     function compute(address creator, uint64 nonce) internal pure returns (address created) {
         assembly ("memory-safe") {
+            // what is narrower than a word may have anything in its high bits here
+            let middle := shr(16, shl(96, creator))
+            nonce := and(nonce, 0xffffffffffffffff)
             switch lt(nonce, 0x80)
             case 1 {
-                mstore(0, or(or(shl(240, 0xd694), shl(80, creator)), shl(72, nonce)))
+                mstore(0, or(or(shl(240, 0xd694), middle), shl(72, nonce)))
                 created := shr(96, shl(96, keccak256(0, 23)))
             }
             default {
                 let length := add(1, add(gt(nonce, 0xff), add(gt(nonce, 0xffff), gt(nonce, 0xffffff))))
-                mstore(0, or(or(shl(248, add(0xd6, length)), shl(240, 0x94)), shl(80, creator)))
+                mstore(0, or(or(shl(248, add(0xd6, length)), shl(240, 0x94)), middle))
                 mstore8(22, add(0x80, length))
                 mstore(23, shl(sub(256, mul(8, length)), nonce))
                 created := shr(96, shl(96, keccak256(0, add(23, length))))
