@@ -1,17 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {BlsFixture} from "./BlsFixture.sol";
+import {BlsFixture, VmMock} from "./BlsFixture.sol";
 import {BlsSigner} from "./BlsSigner.sol";
 import {IBlsErrors} from "../src/interfaces/IBlsErrors.sol";
 import {Bls12381} from "../src/libraries/Bls12381.sol";
-
-/// @notice The cheat codes of Foundry that only these tests use.
-interface VmMock {
-    function mockCall(address callee, bytes calldata data, bytes calldata returned) external;
-    function mockCallRevert(address callee, bytes calldata data, bytes calldata returned) external;
-    function clearMockedCalls() external;
-}
 
 /// @notice Signatures and points: what is valid, and that nothing else is, least of all what could not be computed.
 contract Bls12381Test is BlsFixture {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {BlsFixture} from "./BlsFixture.sol";
+import {BlsFixture, VmMock} from "./BlsFixture.sol";
 import {BlsSigner} from "./BlsSigner.sol";
 import {IBlsErrors} from "../src/interfaces/IBlsErrors.sol";
 import {INodeRegistry} from "../src/interfaces/INodeRegistry.sol";
@@ -224,6 +224,30 @@ contract BlsCertificatesTest is BlsFixture {
         bytes memory certificate = certify(SIZE, uint256(1) << 5, DIGEST);
         vm.expectRevert(abi.encodeWithSelector(IBlsErrors.BlsPrecompileFailed.selector, address(0x0d)));
         harness.verifyBls(blob, OFFSET, SIZE, QUORUM, DIGEST, certificate);
+    }
+
+    /// @dev An empty account in the place of the precompile succeeds and leaves the sum as it was.
+    function test_Verify_RevertWhen_TheAdditionIsMissing() public {
+        bytes memory certificate = bytes.concat(bitmap(SIZE, 1), _signatureOf(certify(SIZE, 0, DIGEST)));
+        VmMock(address(vm)).mockCall(address(0x0d), "", "");
+        vm.expectRevert(abi.encodeWithSelector(IBlsErrors.BlsPrecompileFailed.selector, address(0x0d)));
+        _verify(DIGEST, certificate);
+    }
+
+    /// @dev One failure among several additions is enough, even if it answers with the sum that would be right.
+    function test_Verify_RevertWhen_OneAdditionFails() public {
+        uint256 all = 0;
+        for (uint256 i = 0; i < SIZE; ++i) {
+            all = addmod(all, secretOf(i), BlsSigner.ORDER);
+        }
+        bytes memory negated = BlsSigner.publicKey(BlsSigner.ORDER - all);
+        bytes memory key = BlsSigner.publicKey(secretOf(0));
+        bytes memory sum = BlsSigner.addKeys(negated, key);
+        bytes memory certificate = certify(SIZE, 3, DIGEST);
+        assertEq(_verify(DIGEST, certificate), allOf(SIZE) & ~uint256(3), "without the failure");
+        VmMock(address(vm)).mockCallRevert(address(0x0d), bytes.concat(negated, key), sum);
+        vm.expectRevert(abi.encodeWithSelector(IBlsErrors.BlsPrecompileFailed.selector, address(0x0d)));
+        _verify(DIGEST, certificate);
     }
 
     function testFuzz_Verify_RevertWhen_ABitIsFlipped(uint256 bit, uint256 seed) public view {

@@ -6,6 +6,13 @@ import {BlsSigner} from "./BlsSigner.sol";
 import {BlsHarness} from "./mocks/BlsHarness.sol";
 import {Bls12381} from "../src/libraries/Bls12381.sol";
 
+/// @notice The cheat codes of Foundry that only the BLS tests use.
+interface VmMock {
+    function mockCall(address callee, bytes calldata data, bytes calldata returned) external;
+    function mockCallRevert(address callee, bytes calldata data, bytes calldata returned) external;
+    function clearMockedCalls() external;
+}
+
 /// @notice A set of validators with BLS keys, its code as an epoch would store it, and certificates of it.
 abstract contract BlsFixture is Base {
     bytes32 internal constant DIGEST = keccak256("what a quorum has decided");
