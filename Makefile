@@ -10,6 +10,7 @@ FORGE_BIN = $(firstword $(wildcard node_modules/@foundry-rs/forge-*/bin))
 # The native forge first: npm's wrapper exits 0 even when tests fail.
 FORGE = PATH="$(CURDIR)/$(FORGE_BIN):$$PATH" FOUNDRY_OFFLINE=true forge
 SEEDS ?= 300
+GAS_JSON ?= gas.json
 # torch with one thread a process: several processes share the machine.
 export OMP_NUM_THREADS ?= 1
 export IPFS_TELEMETRY := off
@@ -63,11 +64,38 @@ test-python: setup
 .PHONY: lint
 lint: setup ## ruff, mypy, import-linter, forge fmt, forge lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	@$(BIN)/mypy
+	@$(BIN)/mypy && $(BIN)/mypy -p scripts.audit
 	@$(BIN)/lint-imports
 	@$(FORGE) fmt --check
 	@# a cache of its own: forge 1.7 leaves a cache behind from which the next `forge test` misses whole suites
 	@FOUNDRY_OUT=build/forge-lint/out FOUNDRY_CACHE_PATH=build/forge-lint/cache $(FORGE) lint --deny warnings
+
+.PHONY: audit
+audit: setup build/audit-venv/.installed ## All the evidence that the contracts are right, one table (under an hour)
+	@$(BIN)/python -m scripts.audit
+
+.PHONY: audit-quick
+audit-quick: setup build/audit-venv/.installed ## A slice of every layer of the audit (minutes)
+	@$(BIN)/python -m scripts.audit --quick
+
+build/audit-venv/.installed: scripts/audit/requirements.txt | $(VENV)/.installed
+	@echo "==> setting up the auditors' tools in build/audit-venv (slither, halmos)"
+	@mkdir -p build
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/audit-venv
+	@$(BIN)/uv pip install --quiet --python build/audit-venv/bin/python -r scripts/audit/requirements.txt
+	@touch $@
+
+.PHONY: mutants
+mutants: setup ## Mutation testing alone: make mutants ARGS="--sample 50 --files Tasks"
+	@$(BIN)/python -m scripts.audit.mutation.campaign $(ARGS)
+
+.PHONY: gas
+gas: setup ## Gas of whole transactions, as a table and in gas.json
+	@$(BIN)/python -m scripts.audit.layers.gas $(GAS_JSON)
+
+.PHONY: snapshots
+snapshots: setup ## Accept the storage layout and the gas figures as they are
+	@$(BIN)/python -m scripts.audit.snapshots
 
 .PHONY: sim
 sim: setup ## Simulate the consensus in hostile worlds: make sim SEEDS=10000
