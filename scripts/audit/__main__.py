@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from scripts.audit.layer import FULL, QUICK, Budget, Layer, Outcome
 from scripts.audit.layers import broken, coverage, differential, forge_tests, gas, mutants, proofs, slither, storage
-from scripts.audit.project import BUILD, ROOT, AuditError
+from scripts.audit.project import BUILD, ROOT, AuditError, alone
 from scripts.audit.table import table
 
 # the longest first, so that it runs beside all the others
@@ -60,19 +57,6 @@ def main() -> int:
         parser.error(f"no such layer; there are: {', '.join(layer.name for layer in LAYERS)}")
     with alone():
         return audit(chosen, QUICK if arguments.quick else FULL, fresh=not arguments.only)
-
-
-@contextmanager
-def alone() -> Iterator[None]:
-    """Two audits of one checkout would work in the same copies."""
-    path = ROOT / "build" / "audit.lock"
-    path.parent.mkdir(exist_ok=True)
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            sys.exit("error: another audit of this checkout is running")
-        yield
 
 
 def audit(layers: list[Layer], budget: Budget, *, fresh: bool) -> int:

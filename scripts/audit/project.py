@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
+import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +38,19 @@ class Finished:
         """The last lines of what it printed, errors last."""
         text = (self.output.rstrip() + "\n" + self.errors.rstrip()).strip()
         return "\n".join(text.splitlines()[-lines:])
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Two audits of one checkout would work in the same copies."""
+    path = ROOT / "build" / "audit.lock"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.exit("error: another audit of this checkout is running")
+        yield
 
 
 def forge_path() -> Path:

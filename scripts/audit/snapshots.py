@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from scripts.audit.layers import gas, storage
+from scripts.audit.project import alone
 
 if __name__ == "__main__":
-    storage.write()
-    gas.write(gas.SNAPSHOT, gas.measure())
+    with alone():
+        storage.write()
+        gas.write(gas.SNAPSHOT, gas.measure())

@@ -13,7 +13,7 @@ from pathlib import Path
 from scripts.audit import forge
 from scripts.audit.layer import Budget, Outcome, Say
 from scripts.audit.layers.forge_tests import whole_copy
-from scripts.audit.project import ROOT, AuditError
+from scripts.audit.project import ROOT, AuditError, alone
 from scripts.audit.table import table
 
 SNAPSHOT = ROOT / "gas.json"
@@ -102,7 +102,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Gas of whole transactions.")
     parser.add_argument("outputs", nargs="*", type=Path, help="JSON files to write besides build/gas.json")
     arguments = parser.parse_args()
-    figures, goals = measure(), load_goals()
+    with alone():
+        figures, goals = measure(), load_goals()
     print(show(figures, goals))
     for path in [ROOT / "build" / "gas.json", *arguments.outputs]:
         write(path, figures)

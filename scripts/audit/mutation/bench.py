@@ -66,8 +66,8 @@ class Baseline:
         outputs = {path: ["evm.bytecode", "evm.deployedBytecode"] for path in wanted}
         return compiler.compile({**self.sources, **changed}, outputs, optimizer=optimizer, metadata=False)
 
-    def settings(self, name: str) -> dict[str, str]:
-        """How forge runs in the copy `name`."""
+    def settings(self) -> dict[str, str]:
+        """How forge runs in the copies."""
         return {
             "FOUNDRY_DYNAMIC_TEST_LINKING": "true",
             "FOUNDRY_OPTIMIZER": str(self.optimizer).lower(),
@@ -77,7 +77,7 @@ class Baseline:
 
     def measure(self, folder: Path) -> None:
         """Run the unchanged tests once: their times, and those that fail without the optimizer."""
-        report = forge.run_tests(folder, ["-j", "1"], {**self.settings(folder.name), **FAST_RUNS})
+        report = forge.run_tests(folder, ["-j", "1"], {**self.settings(), **FAST_RUNS})
         self.suites = {name.rpartition(":")[2]: took for name, took in report.suites.items()}
         self.excluded = sorted({test.name.partition("(")[0] for test in report.tests if not test.passed})
         if len(self.excluded) * 20 > len(report.tests) or not report.tests:
@@ -128,7 +128,7 @@ class Bench:
         self.name = name
         self.fast = self._copy(f"{name}-fast")
         self.full: Path | None = None
-        self.env = baseline.settings(name)
+        self.env = baseline.settings()
         self.artifacts = {key: path for path in self._artifact_files() if (key := target_of(path)) in baseline.plain}
         self.originals = {key: path.read_text() for key, path in self.artifacts.items()}
         missing = set(baseline.plain) - set(self.artifacts)
@@ -142,7 +142,7 @@ class Bench:
         folder = make_copy(name, [*source_files(), *source_files(TESTS)])
         # artifacts of an interrupted run may still hold a mutant
         shutil.rmtree(folder / "build", ignore_errors=True)
-        forge.build(folder, self.baseline.settings(name))
+        forge.build(folder, self.baseline.settings())
         return folder
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from scripts.audit.mutation import argued
 from scripts.audit.mutation.bench import Baseline, Bench, Trial, workers
 from scripts.audit.mutation.generate import generate
 from scripts.audit.mutation.mutants import Mutant
-from scripts.audit.project import BUILD
+from scripts.audit.project import BUILD, alone
 
 SEED = 0x506F54
 GOAL = 0.95
@@ -149,13 +149,14 @@ def main() -> int:
     parser.add_argument("--files", default="", help="only sources whose path contains this")
     parser.add_argument("--seed", type=int, default=SEED)
     arguments = parser.parse_args()
-    done = campaign(
-        sample=arguments.sample,
-        limit=60 * arguments.minutes if arguments.minutes else None,
-        files=arguments.files,
-        seed=arguments.seed,
-        say=lambda line: print(line, flush=True),
-    )
+    with alone():
+        done = campaign(
+            sample=arguments.sample,
+            limit=60 * arguments.minutes if arguments.minutes else None,
+            files=arguments.files,
+            seed=arguments.seed,
+            say=lambda line: print(line, flush=True),
+        )
     write_report(done)
     print("\n".join([*done.problems, done.summary()]))
     return 0 if done.counted and done.score >= GOAL and not done.problems else 1
