@@ -27,7 +27,7 @@ LAYERS = [
     Layer("storage layout", storage.storage),
     Layer("gas", gas.gas),
     Layer("broken copies", broken.broken),
-    Layer("mutation testing", mutants.mutants, cores=2),
+    Layer("mutation testing", mutants.mutants),
 ]
 PRINTING = threading.Lock()
 
@@ -72,12 +72,10 @@ def audit(layers: list[Layer], budget: Budget, *, fresh: bool) -> int:
 
 
 def run_all(layers: list[Layer], budget: Budget) -> list[Row]:
-    """Two layers of one core at a time, then those that take both cores."""
+    """Two layers at a time. Mutation testing, the last, has two workers: it fills what the invariants leave idle."""
     with ThreadPoolExecutor(2) as pool:
-        futures = [pool.submit(run_one, layer, budget) for layer in layers if layer.cores == 1]
-        rows = [future.result() for future in futures]
-    rows += [run_one(layer, budget) for layer in layers if layer.cores > 1]
-    return rows
+        futures = [pool.submit(run_one, layer, budget) for layer in layers]
+        return [future.result() for future in futures]
 
 
 def run_one(layer: Layer, budget: Budget) -> Row:

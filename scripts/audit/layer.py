@@ -51,8 +51,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Layer:
-    """A named piece of evidence. `cores` is 2 for one that keeps both busy by itself."""
+    """A named piece of evidence."""
 
     name: str
     work: Callable[[Budget, Say], Outcome]
-    cores: int = 1
