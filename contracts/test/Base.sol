@@ -33,6 +33,7 @@ interface Vm {
     function deal(address account, uint256 balance) external;
     function etch(address account, bytes calldata code) external;
     function setNonce(address account, uint64 nonce) external;
+    function computeCreateAddress(address deployer, uint256 nonce) external pure returns (address);
     function lastCallGas() external view returns (Gas memory);
     function prank(address sender) external;
     function startPrank(address sender) external;

@@ -75,15 +75,18 @@ contract CreateTaskTest is Fixture {
         params.spec = params.spec == 0 ? SPEC : params.spec;
         params.checkpoint = params.checkpoint == 0 ? CHECKPOINT : params.checkpoint;
         params.token = address(0);
-        params.rounds = uint32(bound(params.rounds, 1, type(uint32).max));
-        params.rewardPerRound = uint128(bound(params.rewardPerRound, 0, type(uint128).max / params.rounds));
-        params.budget = uint128(bound(params.budget, uint256(params.rewardPerRound) * params.rounds, type(uint128).max));
-        params.minMiners = uint32(bound(params.minMiners, 1, type(uint32).max));
-        params.maxMiners = uint32(bound(params.maxMiners, params.minMiners, type(uint32).max));
+        params.rounds = uint32(bound(params.rounds, 1, type(uint24).max));
+        params.rewardPerRound = uint128(bound(params.rewardPerRound, 0, type(uint96).max / params.rounds));
+        params.budget = uint128(bound(params.budget, uint256(params.rewardPerRound) * params.rounds, type(uint96).max));
+        params.minMiners = uint32(bound(params.minMiners, 1, type(uint16).max));
+        params.maxMiners = uint32(bound(params.maxMiners, params.minMiners, type(uint16).max));
+        params.maxSkips = uint32(bound(params.maxSkips, 0, type(uint16).max - 1));
         params.startWindow = uint32(bound(params.startWindow, 1, type(uint32).max));
-        params.commitWindow = uint32(bound(params.commitWindow, 1, type(uint32).max));
-        params.revealWindow = uint32(bound(params.revealWindow, 1, type(uint32).max));
-        params.finalizeWindow = uint32(bound(params.finalizeWindow, 1, type(uint32).max));
+        params.commitWindow = uint32(bound(params.commitWindow, 1, type(uint24).max));
+        params.revealWindow = uint32(bound(params.revealWindow, 1, type(uint24).max));
+        params.finalizeWindow = uint32(bound(params.finalizeWindow, 1, type(uint24).max));
+        params.stopLossAfter = uint32(bound(params.stopLossAfter, 0, type(uint24).max));
+        params.stopLoss = uint64(bound(params.stopLoss, 0, type(uint48).max));
         vm.deal(owner, params.budget);
         _assertFresh(createTask(params), params);
     }
@@ -152,11 +155,77 @@ contract CreateTaskTest is Fixture {
         );
     }
 
+    function testFuzz_CreateTask_RevertWhen_AWindowIsTooLong(uint256 which, uint32 window) public {
+        window = uint32(bound(window, uint256(type(uint24).max) + 1, type(uint32).max));
+        IProofOfTraining.TaskParams memory params = defaultParams();
+        if (which % 3 == 0) params.commitWindow = window;
+        if (which % 3 == 1) params.revealWindow = window;
+        if (which % 3 == 2) params.finalizeWindow = window;
+        _expectRevert(params, abi.encodeWithSelector(IProofOfTraining.WindowTooLong.selector, window, type(uint24).max));
+    }
+
+    function test_CreateTask_RevertWhen_RoundsIsTooHigh() public {
+        IProofOfTraining.TaskParams memory params = defaultParams();
+        params.rounds = uint32(type(uint24).max) + 1;
+        _expectRevert(params, _countTooHigh(params.rounds, type(uint24).max));
+    }
+
+    function test_CreateTask_RevertWhen_MaxMinersIsTooHigh() public {
+        IProofOfTraining.TaskParams memory params = defaultParams();
+        params.maxMiners = uint32(type(uint16).max) + 1;
+        _expectRevert(params, _countTooHigh(params.maxMiners, type(uint16).max));
+    }
+
+    /// @dev The skip that expires the task is counted too, so the limit is one below the width of the counter.
+    function test_CreateTask_RevertWhen_MaxSkipsIsTooHigh() public {
+        IProofOfTraining.TaskParams memory params = defaultParams();
+        params.maxSkips = type(uint16).max;
+        _expectRevert(params, _countTooHigh(params.maxSkips, type(uint16).max - 1));
+    }
+
+    function test_CreateTask_RevertWhen_StopLossAfterIsTooHigh() public {
+        IProofOfTraining.TaskParams memory params = defaultParams();
+        params.stopLossAfter = uint32(type(uint24).max) + 1;
+        _expectRevert(params, _countTooHigh(params.stopLossAfter, type(uint24).max));
+    }
+
+    function test_CreateTask_RevertWhen_StopLossIsTooHigh() public {
+        IProofOfTraining.TaskParams memory params = defaultParams();
+        params.stopLoss = uint64(type(uint48).max) + 1;
+        _expectRevert(
+            params, abi.encodeWithSelector(IProofOfTraining.StopLossTooHigh.selector, params.stopLoss, type(uint48).max)
+        );
+    }
+
+    function test_CreateTask_RevertWhen_BudgetIsTooHigh() public {
+        IProofOfTraining.TaskParams memory params = defaultParams();
+        params.budget = uint128(type(uint96).max) + 1;
+        _expectRevert(
+            params, abi.encodeWithSelector(IProofOfTraining.BudgetTooHigh.selector, params.budget, type(uint96).max)
+        );
+    }
+
+    /// @dev The largest values of every field fit side by side: none spills into its neighbour.
+    function test_CreateTask_WithTheLargestParameters() public {
+        IProofOfTraining.TaskParams memory params = defaultParams();
+        params.budget = type(uint96).max;
+        params.rounds = type(uint24).max;
+        params.rewardPerRound = params.budget / params.rounds;
+        (params.minMiners, params.maxMiners) = (type(uint16).max, type(uint16).max);
+        params.maxSkips = type(uint16).max - 1;
+        params.startWindow = type(uint32).max;
+        (params.commitWindow, params.revealWindow) = (type(uint24).max, type(uint24).max);
+        (params.finalizeWindow, params.stopLossAfter) = (type(uint24).max, type(uint24).max);
+        params.stopLoss = type(uint48).max;
+        vm.deal(owner, params.budget);
+        _assertFresh(createTask(params), params);
+    }
+
     /// @dev The product does not fit 128 bits: it must not wrap round to something small.
     function test_CreateTask_RevertWhen_RewardsExceed128Bits() public {
         IProofOfTraining.TaskParams memory params = defaultParams();
-        (params.rewardPerRound, params.rounds) = (type(uint128).max, type(uint32).max);
-        uint256 required = uint256(type(uint128).max) * type(uint32).max;
+        (params.rewardPerRound, params.rounds) = (type(uint128).max, type(uint24).max);
+        uint256 required = uint256(type(uint128).max) * type(uint24).max;
         _expectRevert(params, abi.encodeWithSelector(IProofOfTraining.BudgetTooLow.selector, params.budget, required));
     }
 
@@ -206,6 +275,10 @@ contract CreateTaskTest is Fixture {
         pot.createTask{value: BUDGET}(params);
     }
 
+    function _countTooHigh(uint256 count, uint256 maximum) private pure returns (bytes memory) {
+        return abi.encodeWithSelector(IProofOfTraining.CountTooHigh.selector, count, maximum);
+    }
+
     function _genesis(uint256 taskId) private view returns (bytes32) {
         return keccak256(abi.encode(block.chainid, address(pot), taskId, SPEC, CHECKPOINT));
     }
@@ -217,7 +290,6 @@ contract CreateTaskTest is Fixture {
         expected.state = IProofOfTraining.TaskState.Open;
         expected.createdAt = uint64(block.timestamp);
         expected.head = keccak256(abi.encode(block.chainid, address(pot), taskId, params.spec, params.checkpoint));
-        expected.checkpoint = params.checkpoint;
         expected.params = params;
         assertEq(keccak256(abi.encode(pot.task(taskId))), keccak256(abi.encode(expected)), "task");
         (uint64 commitDeadline, uint64 revealDeadline, uint64 finalizeDeadline) = pot.deadlines(taskId);

@@ -116,6 +116,17 @@ abstract contract Fixture is Base {
         registry.advanceEpoch("");
     }
 
+    /// @dev What the first `count` members of the current set sign to hand over to the next one.
+    function handover(uint256 count) internal view returns (bytes memory) {
+        return signAll(registry.rotationDigest(registry.currentEpoch() + 1, registry.nextValidators()), count);
+    }
+
+    /// @dev Moves the time to the end of the current epoch and lets its set hand over.
+    function rotate() internal returns (uint64 epoch) {
+        vm.warp(registry.epochInfo(registry.currentEpoch()).replaceableAt);
+        return registry.advanceEpoch(handover(quorum()));
+    }
+
     function _insertSorted(uint256 key) private {
         voteKeys.push(key);
         for (uint256 i = voteKeys.length - 1; i > 0 && vm.addr(voteKeys[i]) < vm.addr(voteKeys[i - 1]); --i) {
@@ -289,6 +300,11 @@ abstract contract Fixture is Base {
         returns (uint256)
     {
         return pot.claim(claimOf(taskId, account_, cumulative, proof));
+    }
+
+    function expectRefusal(IProofOfTraining.Claim memory request, bytes memory reason) internal {
+        vm.expectRevert(reason);
+        pot.claim(request);
     }
 
     /// @dev Moves the time behind the finalize deadline and skips the open round.

@@ -15,48 +15,123 @@ contract GasTest is Fixture {
 
     function test_Gas_CommitGradient() public {
         uint256 taskId = runningTask();
-        _commit(taskId, "commitGradient, first of the miner", 33_000);
+        _commit(taskId, "commitGradient", 32_293);
         finalize(taskId, bytes32(0), 0);
-        _commit(taskId, "commitGradient, later", 33_000);
+        _commit(taskId, "commitGradient_later", 32_293);
     }
 
     function test_Gas_FinalizeRound_3of4() public {
         uint256 taskId = runningTask();
-        _finalize(taskId, "finalizeRound 3 of 4, first", 115_000);
-        _finalize(taskId, "finalizeRound 3 of 4, later", 98_500);
+        _finalize(taskId, "finalizeRound_ecdsa_3of4", 62_105);
+        _finalize(taskId, "finalizeRound_ecdsa_3of4_later", 62_154);
     }
 
     function test_Gas_FinalizeRound_67of100() public {
         bootEpoch(100);
         uint256 taskId = runningTask();
-        _finalize(taskId, "finalizeRound 67 of 100, first", 446_000);
-        _finalize(taskId, "finalizeRound 67 of 100, later", 430_000);
+        _finalize(taskId, "finalizeRound_ecdsa_67of100", 352_414);
+        _finalize(taskId, "finalizeRound_ecdsa_67of100_later", 352_414);
     }
 
     function test_Gas_Claim_TreeOf1000() public {
         uint256 taskId = createTokenTask();
         start(taskId);
         _finalizeTree(taskId, 1);
-        _claim(taskId, 1, "claim ERC-20, tree of 1,000, first", 99_000);
+        _claim(taskId, 1, "claim_first_1000", 97_285);
         _finalizeTree(taskId, 2);
-        _claim(taskId, 2, "claim ERC-20, tree of 1,000, again", 65_000);
+        _claim(taskId, 2, "claim_again_1000", 62_709);
     }
 
-    function test_Gas_CreateAndJoin() public {
+    /// @dev Ten tasks of one account in one transaction, a tree of one leaf each.
+    function test_Gas_ClaimMany_10() public {
+        IProofOfTraining.Claim[] memory requests = new IProofOfTraining.Claim[](10);
+        for (uint256 i = 0; i < 10; ++i) {
+            uint256 taskId = createTokenTask();
+            start(taskId);
+            finalizeFor(taskId, _earner(0), REWARD);
+            requests[i] = claimOf(taskId, _earner(0), REWARD, noProof());
+        }
+        pot.claimMany(requests);
+        _report("claimMany_10", 1_000_000);
+    }
+
+    function test_Gas_RevealGradient() public {
+        uint256 taskId = runningTask();
+        bytes32 seal = sealFor(taskId, 0, miners[0], keccak256("cid"), keccak256("salt"));
+        vm.prank(miners[0]);
+        pot.commitGradient(taskId, 0, seal);
+        vm.prank(miners[0]);
+        pot.revealGradient(taskId, 0, keccak256("cid"), keccak256("salt"));
+        _report("revealGradient", 100_000);
+    }
+
+    function test_Gas_TaskLife() public {
         bootEpoch(4);
         IProofOfTraining.TaskParams memory params = defaultParams();
         vm.prank(owner);
         uint256 taskId = pot.createTask{value: BUDGET}(params);
-        _report("createTask, native", 285_000);
+        _report("createTask", 1_000_000);
         join(taskId, newMiner());
-        _report("join, open", 63_000);
+        _report("join", 1_000_000);
         join(taskId, newMiner());
-        _report("join, starts the task", 96_000);
+        _report("join_starting", 1_000_000);
+        join(taskId, newMiner());
+        _report("join_running", 1_000_000);
+        vm.prank(miners[2]);
+        pot.leave(taskId);
+        _report("leave", 1_000_000);
+        skip(taskId);
+        _report("skipRound", 1_000_000);
+        vm.prank(owner);
+        pot.cancelTask(taskId);
+        _report("cancelTask", 1_000_000);
+        skip(taskId);
+        pot.refund(taskId);
+        _report("refund", 1_000_000);
+    }
+
+    function test_Gas_Node() public {
+        address miner = newMiner();
+        _report("registerMiner", 1_000_000);
+        registerValidator(1);
+        _report("registerValidator", 1_000_000);
+        vm.deal(miner, 2 ether);
+        vm.prank(miner);
+        registry.addStake{value: 1 ether}();
+        _report("addStake", 1_000_000);
+        vm.prank(miner);
+        registry.authorizeDelegate{value: 1 ether}(stranger, uint64(block.timestamp) + 1 days);
+        _report("authorizeDelegate", 1_000_000);
+        vm.prank(stranger);
+        registry.drawAllowance(miner, 0.5 ether);
+        _report("drawAllowance", 1_000_000);
+        vm.prank(miner);
+        registry.startUnbonding();
+        _report("startUnbonding", 1_000_000);
+        vm.warp(block.timestamp + UNBONDING);
+        vm.prank(miner);
+        registry.withdrawStake();
+        _report("withdrawStake", 1_000_000);
+    }
+
+    /// @dev The dearest registration: the set is full and the lowest must be found.
+    function test_Gas_RegisterValidator_Displacing() public {
+        for (uint256 key = 1; key <= 100; ++key) {
+            registerValidator(key);
+        }
+        address who = operator(101);
+        vm.deal(who, VALIDATOR_STAKE + 1);
+        bytes memory proof = possession(101, who);
+        vm.prank(who);
+        registry.registerValidator{value: VALIDATOR_STAKE + 1}(vm.addr(101), proof, "http://127.0.0.1:9000");
+        _report("registerValidator_displacing", 1_000_000);
     }
 
     function test_Gas_AdvanceEpoch() public {
         bootEpoch(100);
-        _report("advanceEpoch, 100 validators", 900_000);
+        _report("advanceEpoch_100", 1_000_000);
+        rotate();
+        _report("advanceEpoch_100_certified", 2_000_000);
     }
 
     function _commit(uint256 taskId, string memory name, uint256 ceiling) private {

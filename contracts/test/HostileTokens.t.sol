@@ -80,12 +80,13 @@ contract HostileTokensTest is Fixture {
         (uint256 taskId, uint128 cumulative) = _earned(refusing);
         refusing.setRefusing(true);
         bytes4 selector = SafeERC20.SafeERC20FailedOperation.selector;
-        vm.expectRevert(abi.encodeWithSelector(selector, address(refusing)));
-        pot.claim(taskId, ALICE, cumulative, noProof());
+        expectRefusal(
+            claimOf(taskId, ALICE, cumulative, noProof()), abi.encodeWithSelector(selector, address(refusing))
+        );
         assertEq(pot.claimedOf(taskId, ALICE), 0, "nothing is marked as paid");
 
         refusing.setRefusing(false);
-        assertEq(pot.claim(taskId, ALICE, cumulative, noProof()), REWARD, "paid when the token lets it");
+        assertEq(claimFor(taskId, ALICE, cumulative, noProof()), REWARD, "paid when the token lets it");
     }
 
     function test_TokenWithoutReturnValues_Works() public {
@@ -96,7 +97,7 @@ contract HostileTokensTest is Fixture {
         uint256 taskId = createTask(_paramsFor(address(silent)));
         start(taskId);
         uint128 cumulative = finalizeFor(taskId, ALICE, REWARD);
-        pot.claim(taskId, ALICE, cumulative, noProof());
+        claimFor(taskId, ALICE, cumulative, noProof());
         vm.prank(owner);
         pot.cancelTask(taskId);
         skip(taskId);
@@ -113,15 +114,17 @@ contract HostileTokensTest is Fixture {
         BlocklistToken blocking = new BlocklistToken();
         (uint256 taskId, uint128 cumulative) = _earned(blocking);
         blocking.setBlocked(ALICE, true);
-        vm.expectRevert(abi.encodeWithSelector(BlocklistToken.Blocked.selector, ALICE));
-        pot.claim(taskId, ALICE, cumulative, noProof());
+        expectRefusal(
+            claimOf(taskId, ALICE, cumulative, noProof()),
+            abi.encodeWithSelector(BlocklistToken.Blocked.selector, ALICE)
+        );
 
         vm.prank(owner);
         pot.cancelTask(taskId);
         skip(taskId);
         assertEq(pot.refund(taskId), BUDGET - REWARD, "the owner");
         blocking.setBlocked(ALICE, false);
-        assertEq(pot.claim(taskId, ALICE, cumulative, noProof()), REWARD, "and she, once unblocked");
+        assertEq(claimFor(taskId, ALICE, cumulative, noProof()), REWARD, "and she, once unblocked");
     }
 
     function test_Claim_RevertWhen_ReceiverRefuses() public {
@@ -129,12 +132,14 @@ contract HostileTokensTest is Fixture {
         uint256 taskId = runningTask();
         uint128 cumulative = finalizeFor(taskId, address(receiver), REWARD);
         receiver.setRefusing(true);
-        vm.expectRevert(abi.encodeWithSelector(HostileReceiver.Refused.selector));
-        pot.claim(taskId, address(receiver), cumulative, noProof());
+        expectRefusal(
+            claimOf(taskId, address(receiver), cumulative, noProof()),
+            abi.encodeWithSelector(HostileReceiver.Refused.selector)
+        );
 
         assertEq(pot.claimedOf(taskId, address(receiver)), 0, "nothing is marked as paid");
         receiver.setRefusing(false);
-        pot.claim(taskId, address(receiver), cumulative, noProof());
+        claimFor(taskId, address(receiver), cumulative, noProof());
         assertEq(address(receiver).balance, REWARD, "paid when it agrees");
     }
 
@@ -148,16 +153,33 @@ contract HostileTokensTest is Fixture {
         assertEq(pot.task(taskId).refunded, 0, "nothing is marked as paid");
     }
 
-    // ---- reentrancy
+    // ---- reentrancy. A payment is settled before it is made: whoever calls back finds nothing more to take. Only a payment
+    //      in, which is measured, closes the contract.
 
     function test_Claim_ReentrantReceiverIsPaidOnce() public {
         HostileReceiver receiver = new HostileReceiver();
         uint256 taskId = runningTask();
-        uint128 cumulative = finalizeFor(taskId, address(receiver), REWARD);
-        bytes memory again = abi.encodeCall(pot.claim, (taskId, address(receiver), cumulative, noProof()));
-        receiver.setCallback(address(pot), again);
-        pot.claim(taskId, address(receiver), cumulative, noProof());
-        _assertReentryRefused(receiver.called(), receiver.succeeded(), receiver.result());
+        finalizeFor(taskId, address(receiver), REWARD);
+        IProofOfTraining.Claim memory request = claimOf(taskId, address(receiver), REWARD, noProof());
+        receiver.setCallback(address(pot), abi.encodeCall(pot.claim, (request)));
+        pot.claim(request);
+        _assertRefused(
+            receiver.called(), receiver.succeeded(), receiver.result(), _nothingToClaim(taskId, address(receiver))
+        );
+        assertEq(address(receiver).balance, REWARD, "once");
+        assertEq(address(pot).balance, BUDGET - REWARD, "the rest is held");
+    }
+
+    function test_ClaimMany_ReentrantReceiverIsPaidOnce() public {
+        HostileReceiver receiver = new HostileReceiver();
+        uint256 taskId = runningTask();
+        finalizeFor(taskId, address(receiver), REWARD);
+        IProofOfTraining.Claim[] memory requests = new IProofOfTraining.Claim[](2);
+        requests[0] = claimOf(taskId, address(receiver), REWARD, noProof());
+        requests[1] = requests[0];
+        receiver.setCallback(address(pot), abi.encodeCall(pot.claimMany, (requests)));
+        pot.claimMany(requests);
+        assertTrue(receiver.succeeded(), "a batch passes over what is paid");
         assertEq(address(receiver).balance, REWARD, "once");
     }
 
@@ -168,30 +190,37 @@ contract HostileTokensTest is Fixture {
         contractOwner.execute(address(pot), 0, abi.encodeCall(pot.cancelTask, (taskId)));
         contractOwner.setCallback(address(pot), abi.encodeCall(pot.refund, (taskId)));
         pot.refund(taskId);
-        _assertReentryRefused(contractOwner.called(), contractOwner.succeeded(), contractOwner.result());
+        _assertRefused(
+            contractOwner.called(), contractOwner.succeeded(), contractOwner.result(), _nothingToRefund(taskId)
+        );
         assertEq(address(contractOwner).balance, BUDGET, "once");
         assertEq(address(pot).balance, BUDGET, "the other escrow");
     }
 
-    function test_Claim_ReentrantReceiverCannotRefund() public {
+    /// @dev A refund inside a claim goes to the owner that it is due to, and changes nothing for the claim.
+    function test_Claim_ReentrantReceiverCanOnlyTriggerWhatIsDue() public {
         HostileReceiver receiver = new HostileReceiver();
         uint256 taskId = runningTask();
-        uint128 cumulative = finalizeFor(taskId, address(receiver), REWARD);
+        finalizeFor(taskId, address(receiver), REWARD);
         uint256 cancelled = createTask();
         vm.prank(owner);
         pot.cancelTask(cancelled);
+        uint256 before = owner.balance;
         receiver.setCallback(address(pot), abi.encodeCall(pot.refund, (cancelled)));
-        pot.claim(taskId, address(receiver), cumulative, noProof());
-        _assertReentryRefused(receiver.called(), receiver.succeeded(), receiver.result());
+        claimFor(taskId, address(receiver), REWARD, noProof());
+        assertTrue(receiver.succeeded(), "the refund was due");
+        assertEq(owner.balance - before, BUDGET, "to the owner");
+        assertEq(address(receiver).balance, REWARD, "and the reward to the earner");
+        assertEq(address(pot).balance, BUDGET - REWARD, "the rest is held");
     }
 
     function test_Claim_ReentrantTokenPaysOnce() public {
         CallbackToken callback = new CallbackToken();
         (uint256 taskId, uint128 cumulative) = _earned(callback);
-        bytes memory again = abi.encodeCall(pot.claim, (taskId, ALICE, cumulative, noProof()));
-        callback.setCallback(address(pot), again);
-        pot.claim(taskId, ALICE, cumulative, noProof());
-        _assertReentryRefused(callback.entered(), callback.succeeded(), callback.result());
+        IProofOfTraining.Claim memory request = claimOf(taskId, ALICE, cumulative, noProof());
+        callback.setCallback(address(pot), abi.encodeCall(pot.claim, (request)));
+        pot.claim(request);
+        _assertRefused(callback.entered(), callback.succeeded(), callback.result(), _nothingToClaim(taskId, ALICE));
         assertEq(callback.balanceOf(ALICE), REWARD, "once");
     }
 
@@ -204,7 +233,7 @@ contract HostileTokensTest is Fixture {
         callback.setCallback(address(pot), abi.encodeCall(pot.refund, (taskId)));
         uint256 before = callback.balanceOf(owner);
         pot.refund(taskId);
-        _assertReentryRefused(callback.entered(), callback.succeeded(), callback.result());
+        _assertRefused(callback.entered(), callback.succeeded(), callback.result(), _nothingToRefund(taskId));
         assertEq(callback.balanceOf(owner) - before, BUDGET, "once");
     }
 
@@ -213,10 +242,50 @@ contract HostileTokensTest is Fixture {
         CallbackToken callback = new CallbackToken();
         _fund(callback);
         IProofOfTraining.TaskParams memory params = _paramsFor(address(callback));
-        callback.setCallback(address(pot), abi.encodeCall(pot.createTask, (params)));
-        createTask(params);
-        _assertReentryRefused(callback.entered(), callback.succeeded(), callback.result());
+        _assertClosedDuringFunding(callback, abi.encodeCall(pot.createTask, (params)));
         assertEq(pot.taskCount(), 1, "one task");
+    }
+
+    /// @dev A payment out while a payment in is measured would make the deposit look smaller.
+    function test_CreateTask_ReentrantTokenCannotClaim() public {
+        CallbackToken callback = new CallbackToken();
+        (uint256 taskId, uint128 cumulative) = _earned(callback);
+        IProofOfTraining.Claim memory request = claimOf(taskId, ALICE, cumulative, noProof());
+        _assertClosedDuringFunding(callback, abi.encodeCall(pot.claim, (request)));
+        assertEq(callback.balanceOf(ALICE), 0, "not paid");
+    }
+
+    function test_CreateTask_ReentrantTokenCannotClaimMany() public {
+        CallbackToken callback = new CallbackToken();
+        (uint256 taskId, uint128 cumulative) = _earned(callback);
+        IProofOfTraining.Claim[] memory requests = new IProofOfTraining.Claim[](1);
+        requests[0] = claimOf(taskId, ALICE, cumulative, noProof());
+        _assertClosedDuringFunding(callback, abi.encodeCall(pot.claimMany, (requests)));
+        assertEq(callback.balanceOf(ALICE), 0, "not paid");
+    }
+
+    function test_CreateTask_ReentrantTokenCannotRefund() public {
+        CallbackToken callback = new CallbackToken();
+        _fund(callback);
+        uint256 taskId = createTask(_paramsFor(address(callback)));
+        vm.prank(owner);
+        pot.cancelTask(taskId);
+        _assertClosedDuringFunding(callback, abi.encodeCall(pot.refund, (taskId)));
+        assertEq(pot.task(taskId).refunded, 0, "not paid");
+    }
+
+    /// @dev The other way round, a creation inside a payment is measured by itself: it must bring what it says.
+    function test_Claim_CallbackMayFundATask() public {
+        HostileReceiver receiver = new HostileReceiver();
+        uint256 taskId = runningTask();
+        finalizeFor(taskId, address(receiver), REWARD);
+        token.mint(address(receiver), BUDGET);
+        receiver.execute(address(token), 0, abi.encodeCall(token.approve, (address(pot), BUDGET)));
+        receiver.setCallback(address(pot), abi.encodeCall(pot.createTask, (_paramsFor(address(token)))));
+        claimFor(taskId, address(receiver), REWARD, noProof());
+        assertTrue(receiver.succeeded(), "funded");
+        assertEq(token.balanceOf(address(pot)), BUDGET, "escrow of the new task");
+        assertEq(address(pot).balance, BUDGET - REWARD, "escrow of the old one");
     }
 
     /// @dev During the funding call the task exists already; what a callback may do to it must not hurt anybody.
@@ -272,9 +341,25 @@ contract HostileTokensTest is Fixture {
         assertEq(pot.taskCount(), 0, "no task");
     }
 
-    function _assertReentryRefused(bool attempted, bool succeeded, bytes memory result) private pure {
+    /// @dev Funds a task while the token calls the contract with `data`.
+    function _assertClosedDuringFunding(CallbackToken callback, bytes memory data) private {
+        IProofOfTraining.TaskParams memory params = _paramsFor(address(callback));
+        callback.setCallback(address(pot), data);
+        createTask(params);
+        _assertRefused(callback.entered(), callback.succeeded(), callback.result(), REENTERED);
+    }
+
+    function _nothingToClaim(uint256 taskId, address earner) private pure returns (bytes memory) {
+        return abi.encodeWithSelector(IProofOfTraining.NothingToClaim.selector, taskId, earner, REWARD);
+    }
+
+    function _nothingToRefund(uint256 taskId) private pure returns (bytes memory) {
+        return abi.encodeWithSelector(IProofOfTraining.NothingToRefund.selector, taskId);
+    }
+
+    function _assertRefused(bool attempted, bool succeeded, bytes memory result, bytes memory reason) private pure {
         assertTrue(attempted, "it called back");
         assertFalse(succeeded, "without success");
-        assertEq(keccak256(result), keccak256(REENTERED), "and was refused by the guard");
+        assertEq(keccak256(result), keccak256(reason), "and was refused");
     }
 }

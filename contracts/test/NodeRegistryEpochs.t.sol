@@ -16,13 +16,21 @@ contract NodeRegistryEpochsTest is Fixture {
         }
         address[] memory expected = _sortedAddresses(5);
         vm.expectEmit(address(registry));
-        emit INodeRegistry.EpochAdvanced(1, 4, expected);
+        emit INodeRegistry.EpochAdvanced(
+            1, 4, INodeRegistry.Scheme.Ecdsa, uint64(block.timestamp) + EPOCH_LIFETIME, expected
+        );
         vm.prank(stranger);
-        uint64 epoch = registry.advanceEpoch();
+        uint64 epoch = registry.advanceEpoch("");
 
         assertEq(epoch, 1, "epochs count from 1");
         assertEq(registry.currentEpoch(), 1, "current");
-        assertEq(registry.epochQuorum(1), 4, "quorum of five");
+        INodeRegistry.Epoch memory info = registry.epochInfo(1);
+        assertEq(info.size, 5, "size");
+        assertEq(info.quorum, 4, "quorum of five");
+        assertEq(uint256(info.scheme), uint256(INodeRegistry.Scheme.Ecdsa), "scheme");
+        assertEq(info.startedAt, block.timestamp, "startedAt");
+        assertEq(info.replaceableAt, block.timestamp + EPOCH_LENGTH, "replaceableAt");
+        assertEq(info.expiresAt, block.timestamp + EPOCH_LIFETIME, "expiresAt");
         _assertSame(registry.epochValidators(1), expected);
     }
 
@@ -31,7 +39,7 @@ contract NodeRegistryEpochsTest is Fixture {
             registerValidator(key);
         }
         vm.expectRevert(abi.encodeWithSelector(INodeRegistry.TooFewValidators.selector, 3, 4));
-        registry.advanceEpoch();
+        registry.advanceEpoch("");
     }
 
     /// @dev The last epoch stays current: tasks go on while validators are being found.
@@ -41,7 +49,7 @@ contract NodeRegistryEpochsTest is Fixture {
         registry.startUnbonding();
         vm.warp(block.timestamp + EPOCH_LENGTH);
         vm.expectRevert(abi.encodeWithSelector(INodeRegistry.TooFewValidators.selector, 3, 4));
-        registry.advanceEpoch();
+        registry.advanceEpoch("");
         assertEq(registry.currentEpoch(), 1, "current");
     }
 
@@ -50,9 +58,9 @@ contract NodeRegistryEpochsTest is Fixture {
         uint64 endsAt = uint64(block.timestamp) + EPOCH_LENGTH;
         vm.warp(endsAt - 1);
         vm.expectRevert(abi.encodeWithSelector(INodeRegistry.EpochNotOver.selector, endsAt));
-        registry.advanceEpoch();
-        vm.warp(endsAt);
-        assertEq(registry.advanceEpoch(), 2, "on the second");
+        registry.advanceEpoch("");
+        assertEq(rotate(), 2, "on the second");
+        assertEq(block.timestamp, endsAt, "that is");
     }
 
     function test_AdvanceEpoch_ListsNewAndOmitsLeavingValidators() public {
@@ -62,8 +70,7 @@ contract NodeRegistryEpochsTest is Fixture {
         vm.prank(operator(voteKeys[2]));
         registry.startUnbonding();
         registerValidator(77);
-        vm.warp(block.timestamp + EPOCH_LENGTH);
-        registry.advanceEpoch();
+        rotate();
 
         address[] memory second = registry.epochValidators(2);
         assertEq(second.length, 5, "size");
@@ -79,7 +86,7 @@ contract NodeRegistryEpochsTest is Fixture {
         for (uint256 i = 0; i < 100; ++i) {
             assertEq(listed[i], vm.addr(voteKeys[i]), "ascending order");
         }
-        assertEq(registry.epochQuorum(1), 67, "quorum of 100");
+        assertEq(registry.epochInfo(1).quorum, 67, "quorum of 100");
     }
 
     function testFuzz_AdvanceEpoch_IsStrictlyAscending(uint256 seed, uint256 size) public {
@@ -87,7 +94,7 @@ contract NodeRegistryEpochsTest is Fixture {
         for (uint256 i = 0; i < size; ++i) {
             registerValidator(bound(uint256(keccak256(abi.encode(seed, i))), 1, SECP256K1_N - 1));
         }
-        registry.advanceEpoch();
+        registry.advanceEpoch("");
         address[] memory listed = registry.epochValidators(1);
         assertEq(listed.length, size, "size");
         for (uint256 i = 1; i < size; ++i) {
@@ -105,12 +112,12 @@ contract NodeRegistryEpochsTest is Fixture {
         registry.epochValidators(2);
     }
 
-    function test_EpochQuorum_RevertWhen_Unknown() public {
+    function test_EpochInfo_RevertWhen_Unknown() public {
         _expectUnknown(0);
-        registry.epochQuorum(0);
+        registry.epochInfo(0);
         bootEpoch(4);
         _expectUnknown(2);
-        registry.epochQuorum(2);
+        registry.epochInfo(2);
     }
 
     // ---- verifyCertificate
@@ -118,21 +125,18 @@ contract NodeRegistryEpochsTest is Fixture {
     function test_VerifyCertificate_ReturnsSigners() public {
         bootEpoch(4);
         bytes memory signatures = abi.encodePacked(entry(DIGEST, 0), entry(DIGEST, 2), entry(DIGEST, 3));
-        uint256[] memory signers = registry.verifyCertificate(1, DIGEST, signatures);
-        assertEq(signers.length, 1, "words");
-        assertEq(signers[0], 13, "bits 0, 2 and 3");
+        assertEq(registry.verifyCertificate(1, DIGEST, signatures), 13, "bits 0, 2 and 3");
     }
 
     function test_VerifyCertificate_AcceptsMoreThanAQuorum() public {
         bootEpoch(4);
-        assertEq(registry.verifyCertificate(1, DIGEST, signAll(DIGEST, 4))[0], 15, "everybody");
+        assertEq(registry.verifyCertificate(1, DIGEST, signAll(DIGEST, 4)), 15, "everybody");
     }
 
     function test_VerifyCertificate_OfAPastEpoch() public {
         bootEpoch(4);
         registerValidator(77);
-        vm.warp(block.timestamp + EPOCH_LENGTH);
-        registry.advanceEpoch();
+        rotate();
         registry.verifyCertificate(1, DIGEST, signAll(DIGEST, 3));
     }
 
@@ -148,12 +152,12 @@ contract NodeRegistryEpochsTest is Fixture {
             signatures = abi.encodePacked(signatures, entry(DIGEST, i));
             ++count;
         }
-        uint256 needed = registry.epochQuorum(1);
+        uint256 needed = registry.epochInfo(1).quorum;
         if (count < needed) {
             vm.expectRevert(abi.encodeWithSelector(INodeRegistry.QuorumNotReached.selector, count, needed));
             registry.verifyCertificate(1, DIGEST, signatures);
         } else {
-            assertEq(registry.verifyCertificate(1, DIGEST, signatures)[0], members, "signers");
+            assertEq(registry.verifyCertificate(1, DIGEST, signatures), members, "signers");
         }
     }
 
@@ -269,8 +273,7 @@ contract NodeRegistryEpochsTest is Fixture {
         for (uint256 key = 1; key <= 4; ++key) {
             registerValidator(key);
         }
-        vm.warp(block.timestamp + EPOCH_LENGTH);
-        registry.advanceEpoch();
+        rotate();
         vm.expectPartialRevert(INodeRegistry.InvalidSignature.selector);
         registry.verifyCertificate(2, DIGEST, old);
     }

@@ -36,7 +36,6 @@ contract RosterTest is Fixture {
         assertState(taskId, IProofOfTraining.TaskState.Running);
         assertEq(t.round, 0, "round");
         assertEq(t.epoch, 1, "epoch");
-        assertEq(t.seed, seed, "seed");
         assertEq(t.roundStartedAt, block.timestamp, "roundStartedAt");
         (uint64 commitDeadline, uint64 revealDeadline, uint64 finalizeDeadline) = pot.deadlines(taskId);
         assertEq(commitDeadline, block.timestamp + COMMIT_WINDOW, "commit deadline");

@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 import {Base} from "./Base.sol";
 import {VectorHarness} from "./mocks/VectorHarness.sol";
+import {INodeRegistry} from "../src/interfaces/INodeRegistry.sol";
 import {IProofOfTraining} from "../src/interfaces/IProofOfTraining.sol";
 import {Quorum} from "../src/libraries/Quorum.sol";
 import {NodeRegistry} from "../src/NodeRegistry.sol";
@@ -18,7 +19,18 @@ contract VectorsTest is Base {
         _json = vm.readFile("tests/vectors/eip712.json");
         vm.chainId(_uint(".chainId"));
         // the code of real deployments at the addresses of the file: OpenZeppelin's EIP712 notices the move
-        NodeRegistry registry = new NodeRegistry(1, 1, 1, 0);
+        NodeRegistry registry = new NodeRegistry(
+            INodeRegistry.Config({
+                minMinerStake: 1,
+                minValidatorStake: 1,
+                unbondingPeriod: 2,
+                epochLength: 0,
+                epochLifetime: 1,
+                evidenceWindow: 1,
+                validatorCourt: address(0),
+                minerCourt: address(0)
+            })
+        );
         VectorHarness pot = new VectorHarness(address(registry));
         _registry = NodeRegistry(_address(".registry"));
         _pot = VectorHarness(_address(".contract"));
@@ -43,10 +55,11 @@ contract VectorsTest is Base {
             parent: _bytes32(string.concat(at, "parent")),
             checkpoint: _bytes32(string.concat(at, "checkpoint")),
             record: _bytes32(string.concat(at, "record")),
-            rewardsRoot: _bytes32(string.concat(at, "rewardsRoot")),
-            rewardsTotal: uint128(_uint(string.concat(at, "rewardsTotal"))),
+            loss: uint64(_uint(string.concat(at, "loss"))),
             accepted: uint32(_uint(string.concat(at, "accepted"))),
-            chainReveals: uint32(_uint(string.concat(at, "chainReveals")))
+            chainReveals: uint32(_uint(string.concat(at, "chainReveals"))),
+            rewardsRoot: _bytes32(string.concat(at, "rewardsRoot")),
+            rewardsTotal: uint128(_uint(string.concat(at, "rewardsTotal")))
         });
         assertEq(_pot.outcomeDigest(outcome), _bytes32(".structs.outcome.structHash"), "hashStruct");
     }

@@ -15,7 +15,7 @@ contract HostileReceiver {
 
     receive() external payable {
         if (refusing) revert Refused();
-        if (_target == address(0)) return;
+        if (_target == address(0) || called) return; // once: a call that pays it again would not end
         called = true;
         (succeeded, result) = _target.call(_data);
     }
