@@ -35,6 +35,7 @@ contract NodeRegistry is Nodes, Delegations {
     constructor(Config memory config_) Nodes(config_) {}
 
     /// @inheritdoc INodeRegistry
+    // slither-disable-next-line unused-return the address of an epoch follows from its number
     function advanceEpoch(bytes calldata certificate) external returns (uint64 epoch) {
         uint256 size = _bonded.length();
         if (size < MIN_VALIDATORS) revert TooFewValidators(size, MIN_VALIDATORS);
@@ -106,6 +107,7 @@ contract NodeRegistry is Nodes, Delegations {
     }
 
     /// @inheritdoc INodeRegistry
+    // slither-disable-next-line unused-return the list is sorted in place
     function nextValidators() public view returns (address[] memory voteKeys) {
         voteKeys = _bonded.values();
         for (uint256 i = 0; i < voteKeys.length; ++i) {
@@ -123,6 +125,7 @@ contract NodeRegistry is Nodes, Delegations {
 
     // ---- internal
 
+    // slither-disable-next-line timestamp every window is far longer than a proposer can shift the clock
     function _authorizeRotation(uint64 epoch, address[] memory voteKeys, bytes calldata certificate) private view {
         uint64 current = epoch - 1;
         uint64 replaceableAt = EpochBlob.read(EpochBlob.at(address(this), current), current).replaceableAt();

@@ -44,6 +44,7 @@ contract ProofOfTraining is Members, Rounds, Escrow {
     }
 
     /// @inheritdoc IProofOfTraining
+    // slither-disable-next-line timestamp every window is far longer than a proposer can shift the clock
     function expireTask(uint256 taskId) external {
         (Tasks.Data storage t, Round round) = _taskIn(taskId, TaskState.Open);
         uint64 startDeadline = uint64(t.createdAt) + t.startWindow;

@@ -226,10 +226,10 @@ interface INodeRegistry is IBlsErrors {
     /// @param delegate hot key
     function revokeDelegate(address delegate) external;
 
-    /// @notice Draw from the allowance that `node` has given the sender.
-    /// @param node operator account
+    /// @notice Draw from the allowance that `account` has given the sender.
+    /// @param account operator account
     /// @param amount wei
-    function drawAllowance(address node, uint256 amount) external;
+    function drawAllowance(address account, uint256 amount) external;
 
     /// @notice Snapshot the bonded validators as the next epoch, once the current one is `epochLength` seconds old.
     /// @dev The registry alone decides who is in the set. The certificate of the current set says that it hands over now; after

@@ -83,6 +83,7 @@ library BlsCertificates {
 
     /// @dev The sum of all keys minus those of the absentees, and how many these are. The subtraction is -(-sum + keys): two
     ///      negations in all, instead of one for each key.
+    // slither-disable-next-line unused-return the place of the term is right behind the sum
     function _keyOfPresent(address blob, uint256 offset, uint256 absentees)
         private
         view
@@ -111,6 +112,7 @@ library BlsCertificates {
     /// @param sum from `newSum`
     /// @return count number of absentees
     /// @return done whether all additions succeeded; the sum is worthless otherwise
+    // slither-disable-next-line incorrect-shift shl(n, x) is x shifted left by n, as meant
     function _addAbsentees(address blob, uint256 offset, uint256 absentees, bytes memory packed, G2 sum)
         private
         view
@@ -161,6 +163,7 @@ library BlsCertificates {
     }
 
     /// @dev The first `size` bytes, at most 32, as a number whose bit i is bit i % 8 of byte i / 8.
+    // slither-disable-next-line too-many-digits masks of bytes are read best in full
     function _bitmap(bytes calldata certificate, uint256 size) private pure returns (uint256 bits) {
         assembly ("memory-safe") {
             bits := calldataload(certificate.offset)

@@ -24,6 +24,7 @@ library Certificates {
     /// @param digest EIP-712 digest that was signed
     /// @param signatures the entries
     /// @return signers bitmap of the signer indices
+    // slither-disable-next-line divide-before-multiply the product shows whether the division had a rest
     function verify(bytes memory keys, uint256 size, uint256 quorum, bytes32 digest, bytes calldata signatures)
         internal
         view
@@ -42,6 +43,7 @@ library Certificates {
 
     /// @dev The loop of every round, in assembly: it costs 250 gas a signature besides the precompile and the call data, half of
     ///      what Solidity makes of it. It stops at the first entry that is not valid.
+    // slither-disable-next-line incorrect-shift shl(n, 1) is one shifted left by n, as meant
     function _recoverAll(bytes memory keys, uint256 size, bytes32 digest, bytes calldata signatures)
         private
         view
@@ -74,6 +76,7 @@ library Certificates {
     }
 
     /// @dev Reverts with what is wrong with entry `i`, the first that is not valid.
+    // slither-disable-next-line unused-return only the signer is told, not why there is none
     function _explain(bytes memory keys, uint256 size, bytes32 digest, bytes calldata signatures, uint256 i)
         private
         pure

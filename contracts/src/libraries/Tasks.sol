@@ -39,6 +39,7 @@ library Tasks {
     }
 
     /// @notice Reverts, naming the field, unless the parameters make a sound task.
+    // slither-disable-next-line cyclomatic-complexity one line a field, without nesting
     function validate(IProofOfTraining.TaskParams calldata params) internal view {
         if (params.spec == 0) revert IProofOfTraining.ZeroSpec();
         if (params.checkpoint == 0) revert IProofOfTraining.ZeroCheckpoint();

@@ -20,6 +20,7 @@ abstract contract Delegations is INodeRegistry {
     mapping(address account => mapping(address delegate => Delegation)) private _delegations;
 
     /// @inheritdoc INodeRegistry
+    // slither-disable-next-line timestamp every window is far longer than a proposer can shift the clock
     function authorizeDelegate(address delegate, uint64 expiresAt) external payable {
         if (expiresAt < block.timestamp) revert ExpiryInPast(expiresAt);
         Delegation storage granted = _delegations[msg.sender][delegate];
@@ -48,6 +49,7 @@ abstract contract Delegations is INodeRegistry {
     }
 
     /// @inheritdoc INodeRegistry
+    // slither-disable-next-line timestamp every window is far longer than a proposer can shift the clock
     function isDelegate(address account, address delegate) public view returns (bool) {
         uint64 expiresAt = _delegations[account][delegate].expiresAt;
         return expiresAt != 0 && block.timestamp <= expiresAt;

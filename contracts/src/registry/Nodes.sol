@@ -69,6 +69,7 @@ abstract contract Nodes is INodeRegistry, EIP712 {
     }
 
     /// @inheritdoc INodeRegistry
+    // slither-disable-next-line unused-return who was not registered cannot be in the set yet
     function registerValidator(address voteKey, bytes calldata possession, string calldata endpoint) external payable {
         _register(Role.Validator, MIN_VALIDATOR_STAKE, voteKey);
         _bindVoteKey(voteKey, possession);
@@ -108,6 +109,7 @@ abstract contract Nodes is INodeRegistry, EIP712 {
     }
 
     /// @inheritdoc INodeRegistry
+    // slither-disable-next-line timestamp every window is far longer than a proposer can shift the clock
     function withdrawStake() external {
         Node storage self = _nodes[msg.sender];
         if (self.role == Role.None) revert NotRegistered(msg.sender);
@@ -138,6 +140,7 @@ abstract contract Nodes is INodeRegistry, EIP712 {
     }
 
     /// @inheritdoc INodeRegistry
+    // slither-disable-next-line timestamp every window is far longer than a proposer can shift the clock
     function hold(address account, uint64 until) external {
         Node storage self = _judgedNode(account);
         uint64 held = uint64(Math.min(until, block.timestamp + EVIDENCE_WINDOW));
@@ -208,6 +211,7 @@ abstract contract Nodes is INodeRegistry, EIP712 {
 
     /// @dev The signature names the operator, so nobody can register a key that he has only seen, and a proof that was
     ///      seen in a pending transaction is of no use to another sender.
+    // slither-disable-next-line unused-return only the signer matters, not why there is none
     function _bindVoteKey(address voteKey, bytes calldata possession) private {
         if (voteKey == address(0)) revert ZeroVoteKey();
         if (_operators[voteKey] != address(0)) revert VoteKeyTaken(voteKey, _operators[voteKey]);
@@ -233,6 +237,7 @@ abstract contract Nodes is INodeRegistry, EIP712 {
         _unbond(lowest, _nodes[lowest]);
     }
 
+    // slither-disable-next-line unused-return a miner has never been in the set
     function _unbond(address account, Node storage self) private {
         uint64 withdrawableAt = uint64(block.timestamp) + UNBONDING_PERIOD;
         self.unbondingAt = withdrawableAt;

@@ -53,6 +53,7 @@ abstract contract Escrow is TaskBook, ReentrancyGuardTransient {
         return unallocated;
     }
 
+    // slither-disable-next-line msg-value-in-nonpayable createTask, which is payable, is the only caller
     function _takeIn(address token, uint256 amount) internal {
         if (token == address(0)) {
             if (msg.value != amount) revert WrongValue(msg.value, amount);

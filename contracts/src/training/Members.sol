@@ -87,6 +87,7 @@ abstract contract Members is TaskBook {
         emit MinerLeft(taskId, miner, from);
     }
 
+    // slither-disable-next-line timestamp every window is far longer than a proposer can shift the clock
     function _commit(uint256 taskId, uint64 round, bytes32 seal, address miner) private {
         (, Round open) = _openRoundOf(taskId, round);
         uint64 deadline = open.commitDeadline();
@@ -95,6 +96,7 @@ abstract contract Members is TaskBook {
         emit GradientCommitted(taskId, round, miner, seal);
     }
 
+    // slither-disable-next-line timestamp every window is far longer than a proposer can shift the clock
     function _reveal(uint256 taskId, uint64 round, bytes32 cidDigest, bytes32 salt, address miner) private {
         (Tasks.Data storage t, Round open) = _openRoundOf(taskId, round);
         uint64 deadline = t.terms.revealDeadline(open);

@@ -14,6 +14,7 @@ import {TaskBook} from "./TaskBook.sol";
 /// @notice The part of ProofOfTraining that ends rounds, by a certificate or by its absence.
 abstract contract Rounds is TaskBook {
     /// @inheritdoc IProofOfTraining
+    // slither-disable-next-line timestamp every window is far longer than a proposer can shift the clock
     function finalizeRound(Outcome calldata outcome, Certificate calldata certificate) external {
         (Tasks.Data storage t, Round round) = _openRoundOf(outcome.taskId, outcome.round);
         Terms terms = t.terms;
@@ -39,6 +40,7 @@ abstract contract Rounds is TaskBook {
     }
 
     /// @inheritdoc IProofOfTraining
+    // slither-disable-next-line timestamp every window is far longer than a proposer can shift the clock
     function skipRound(uint256 taskId) external {
         (Tasks.Data storage t, Round round) = _taskIn(taskId, TaskState.Running);
         Terms terms = t.terms;
@@ -87,6 +89,7 @@ abstract contract Rounds is TaskBook {
     /// @dev Reverts unless the certificate is a quorum of an epoch that lives. ECDSA is verified here, without a call; the
     ///      registry is asked for its current epoch only if there can be a later one.
     /// @return current the current epoch
+    // slither-disable-next-line timestamp,unused-return the verifiers revert; every window is far longer than a proposer can shift the clock
     function _verify(Outcome calldata outcome, Certificate calldata certificate, bytes32 digest)
         private
         view
