@@ -28,8 +28,15 @@ def address(byte: int) -> str:
 
 
 def typed(
-    name: str, contract: str, primary: str, fields: list[tuple[str, str]], message: dict[str, Any]
+    name: str,
+    contract: str,
+    primary: str,
+    fields: list[tuple[str, str]],
+    message: dict[str, Any],
+    members: dict[str, list[tuple[str, str]]] | None = None,
 ) -> dict[str, Any]:
+    """A struct and its hashes; ``members`` are the types of nested structs."""
+    types = {primary: fields} | (members or {})
     full = {
         "types": {
             "EIP712Domain": [
@@ -38,60 +45,75 @@ def typed(
                 {"name": "chainId", "type": "uint256"},
                 {"name": "verifyingContract", "type": "address"},
             ],
-            primary: [{"name": field, "type": kind} for kind, field in fields],
+            **{type_: [{"name": field, "type": kind} for kind, field in listed] for type_, listed in types.items()},
         },
         "primaryType": primary,
         "domain": {"name": name, "version": "1", "chainId": CHAIN_ID, "verifyingContract": contract},
         "message": message,
     }
     signable = encode_typed_data(full_message=full)
-    encoded_type = primary + "(" + ",".join(f"{kind} {field}" for kind, field in fields) + ")"
+    encoded_type = "".join(
+        type_ + "(" + ",".join(f"{kind} {field}" for kind, field in types[type_]) + ")"
+        for type_ in [primary, *sorted(members or {})]
+    )
     return {
         "type": encoded_type,
         "typeHash": "0x" + keccak(text=encoded_type).hex(),
-        "message": {k: str(v) if isinstance(v, int) else v for k, v in message.items()},
+        "message": as_text(message),
         "structHash": "0x" + signable.body.hex(),
         "digest": "0x" + _hash_eip191_message(signable).hex(),
         "domainSeparator": "0x" + signable.header.hex(),
     }
 
 
+def as_text(value: Any) -> Any:
+    """``value`` with its numbers as text, which JSON readers do not round."""
+    if isinstance(value, dict):
+        return {key: as_text(item) for key, item in value.items()}
+    return str(value) if isinstance(value, int) else value
+
+
 SLOT = [("uint256", "taskId"), ("uint64", "round"), ("uint64", "epoch")]
 VOTE = [*SLOT, ("uint64", "view"), ("bytes32", "digest")]
-OUTCOME = [
+DECISION = [
     ("uint256", "taskId"),
     ("uint64", "round"),
     ("bytes32", "parent"),
     ("bytes32", "checkpoint"),
     ("bytes32", "record"),
-    ("bytes32", "rewardsRoot"),
-    ("uint128", "rewardsTotal"),
+    ("uint64", "loss"),
     ("uint32", "accepted"),
     ("uint32", "chainReveals"),
 ]
+OUTCOME = [("Decision", "decision"), ("bytes32", "rewardsRoot"), ("uint128", "rewardsTotal")]
+FAULT = [("uint256", "taskId"), ("uint64", "round"), ("address", "miner"), ("bytes32", "record")]
 
 
 def main() -> None:
     name = "ProofOfTraining"
     slot = {"taskId": 7, "round": 3, "epoch": 2}
     vote = slot | {"view": 1, "digest": digest(1)}
+    decision = {
+        "taskId": 7,
+        "round": 3,
+        "parent": digest(2),
+        "checkpoint": digest(3),
+        "record": digest(4),
+        "loss": 1_234_567,
+        "accepted": 5,
+        "chainReveals": 1,
+    }
+    fault = {"taskId": 7, "round": 3, "miner": address(4), "record": digest(4)}
+    keys = sorted((address(30 + i) for i in range(5)), key=lambda key: bytes.fromhex(key[2:]))
     structs = {
+        "decision": typed(name, CONTRACT, "Decision", DECISION, decision),
         "outcome": typed(
             name,
             CONTRACT,
             "Outcome",
             OUTCOME,
-            {
-                "taskId": 7,
-                "round": 3,
-                "parent": digest(2),
-                "checkpoint": digest(3),
-                "record": digest(4),
-                "rewardsRoot": digest(5),
-                "rewardsTotal": 10**18 + 1,
-                "accepted": 5,
-                "chainReveals": 1,
-            },
+            {"decision": decision, "rewardsRoot": digest(5), "rewardsTotal": 10**18 + 1},
+            {"Decision": DECISION},
         ),
         "propose": typed(name, CONTRACT, "Propose", VOTE, vote),
         "prepare": typed(name, CONTRACT, "Prepare", VOTE, vote),
@@ -114,6 +136,15 @@ def main() -> None:
         "keyOwnership": typed(
             "NodeRegistry", REGISTRY, "KeyOwnership", [("address", "operator")], {"operator": address(2)}
         ),
+        "rotation": typed(
+            "NodeRegistry",
+            REGISTRY,
+            "Rotation",
+            [("uint64", "epoch"), ("address[]", "voteKeys")],
+            {"epoch": 3, "voteKeys": keys},
+        ),
+        "minerFault": typed(name, CONTRACT, "MinerFault", FAULT, fault),
+        "minerFaultUpheld": typed(name, CONTRACT, "MinerFaultUpheld", FAULT, fault),
     }
     seal_args = [CHAIN_ID, CONTRACT, 7, 3, address(3), bytes.fromhex(digest(9)[2:]), bytes.fromhex(digest(10)[2:])]
     seal = keccak(abi_encode(["uint256", "address", "uint256", "uint64", "address", "bytes32", "bytes32"], seal_args))

@@ -195,7 +195,7 @@ class Miner:
     def _register_and_join(self) -> None:
         """Register with the least stake if needed, and join; both are skipped when they are done already."""
         if not self.chain.registry.is_active_miner(self.me):
-            stake = self.chain.registry.min_miner_stake()
+            stake = self.chain.registry.config().min_miner_stake
             register = self.chain.registry.register_miner(stake)
             if self._send(register, unless=lambda: self.chain.registry.is_active_miner(self.me)):
                 self._emit("registered", stake_wei=stake)

@@ -12,7 +12,17 @@ from pot_chain.chain.events import REGISTRY_EVENTS, TRAINING_EVENTS
 from pot_chain.chain.logs import Event, EventDecoder, RawLog
 from pot_chain.chain.registry import Registry
 from pot_chain.chain.reverts import RevertDecoder
-from pot_chain.chain.structs import CommitCertificate, Deadlines, Node, Role, Task, TaskParams, TaskState
+from pot_chain.chain.structs import (
+    Claim,
+    CommitCertificate,
+    Deadlines,
+    Node,
+    RegistryConfig,
+    Role,
+    Task,
+    TaskParams,
+    TaskState,
+)
 from pot_chain.chain.token import ERC20_ERRORS
 from pot_chain.chain.training import Training
 from pot_chain.protocol.addresses import Address
@@ -69,10 +79,12 @@ def revert_decoder(artifacts: Artifacts) -> RevertDecoder:
 
 
 __all__ = [
+    "Claim",
     "CommitCertificate",
     "Contracts",
     "Deadlines",
     "Node",
+    "RegistryConfig",
     "Role",
     "Task",
     "TaskParams",

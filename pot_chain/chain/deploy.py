@@ -1,247 +1,235 @@
-"""Deploying the contracts, and the file that says where they lie."""
+"""Deploying a network's contracts, at addresses that follow from its parameters alone.
+
+The deterministic deployer, which lies at one address on nearly every chain, makes contracts/src/Deployment.sol by
+CREATE2, and that makes the other contracts, one a transaction. Whoever pays, the same parameters, salt and sources give
+the same addresses; a deployment that was broken off goes on where it was, and one that is there is found.
+"""
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from enum import IntEnum
 from typing import Any, Final
 
-from eth_utils import keccak
+from eth_utils import keccak, to_checksum_address
 from web3 import Web3
 
-from pot_chain.chain.abi import encode
-from pot_chain.chain.bindings import Contracts, revert_decoder
+from pot_chain.chain.abi import decode, encode, topic_of
+from pot_chain.chain.bindings import revert_decoder
 from pot_chain.chain.compiler import Artifact, Artifacts, compile_contracts
 from pot_chain.chain.connection import chain_id_of, endpoint, rpc
-from pot_chain.chain.contract import Call
-from pot_chain.chain.errors import DeploymentError, WrongChain
+from pot_chain.chain.contract import Call, Contract
+from pot_chain.chain.deployment import DeployedContract, Deployment
+from pot_chain.chain.errors import ContractReverted, DeploymentError
+from pot_chain.chain.logs import Event, EventDecoder, RawLog
 from pot_chain.chain.sender import TransactionSender
-from pot_chain.protocol.addresses import Address, parse_address
-from pot_chain.protocol.errors import ProtocolError
+from pot_chain.chain.structs import RegistryConfig
+from pot_chain.protocol.addresses import ZERO_DIGEST, Address, Digest, address_bytes
 
-FORMAT: Final = 1
-_NAMES: Final = ("NodeRegistry", "ProofOfTraining")
+DETERMINISTIC_DEPLOYER: Final[Address] = "0x4e59b44847b379578588920cA78FbF26c0B4956C"
+"""github.com/Arachnid/deterministic-deployment-proxy: takes salt ‖ creation code."""
+
+Say = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryConfig:
-    """Constructor arguments of NodeRegistry.
+class Part(IntEnum):
+    """The contracts of a network in the order of their creation: ``Part`` of Deployment.sol."""
 
-    Attributes:
-        min_miner_stake: wei.
-        min_validator_stake: wei.
-        unbonding_period: seconds.
-        epoch_length: least number of seconds between two validator epochs; 0 for local networks.
-    """
-
-    min_miner_stake: int
-    min_validator_stake: int
-    unbonding_period: int
-    epoch_length: int
+    NodeRegistry = 1
+    ProofOfTraining = 2
+    ValidatorCourt = 3
+    MinerCourt = 4
 
 
 @dataclass(frozen=True, slots=True)
-class DeployedContract:
-    """One contract on chain.
+class Created(Event):
+    """Deployment.sol created a part."""
+
+    part: Part
+    at: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkParameters:
+    """What a network is deployed with: ``Parameters`` of Deployment.sol.
 
     Attributes:
-        address: where it lies.
-        block: number of the block that created it; events are read from there on.
-        transaction: hash of the transaction that created it, 0x-hex.
-        arguments: constructor arguments by their Solidity names, as text: amounts may exceed what JSON numbers keep.
-        bytecode_hash: keccak256 of the creation code without arguments, 0x-hex.
-        code_hash: keccak256 of the code on chain, 0x-hex.
-        gas_used: gas of the creation.
+        registry: of NodeRegistry, without the courts.
+        answer_window: seconds that a miner has to publish what is demanded.
+        appeal_window: seconds that a miner has to appeal, and that the larger committee has to decide.
+        deposit: wei that a demand or an appeal costs.
     """
 
-    address: Address
-    block: int
-    transaction: str
-    arguments: Mapping[str, str]
-    bytecode_hash: str
-    code_hash: str
-    gas_used: int
+    registry: RegistryConfig
+    answer_window: int
+    appeal_window: int
+    deposit: int
 
 
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """What was deployed on a chain.
-
-    Attributes:
-        chain_id: EIP-155 id.
-        compiler: full version of the Solidity compiler.
-        registry: NodeRegistry.
-        training: ProofOfTraining.
-    """
-
-    chain_id: int
-    compiler: str
-    registry: DeployedContract
-    training: DeployedContract
-
-    @property
-    def from_block(self) -> int:
-        """First block that can hold an event of the contracts."""
-        return min(self.registry.block, self.training.block)
-
-    def bind(self, web3: Web3, artifacts: Artifacts | None = None) -> Contracts:
-        """The contracts, bound to a connection; does not look at the chain (``check`` does)."""
-        return Contracts(web3, self.registry.address, self.training.address, artifacts)
-
-    def check(self, web3: Web3) -> None:
-        """Make sure that this is what lies on the chain behind ``web3``.
-
-        Raises:
-            WrongChain: the chain has another id.
-            DeploymentError: no code, or another code, at an address.
-        """
-        found = chain_id_of(web3)
-        if found != self.chain_id:
-            raise WrongChain(endpoint(web3), self.chain_id, found)
-        for name, contract in self._contracts().items():
-            code = bytes.fromhex(rpc(web3, "eth_getCode", [contract.address, "latest"])[2:])
-            if not code:
-                raise DeploymentError(
-                    f"there is no {name} at {contract.address} on {endpoint(web3)}",
-                    "the chain was started anew, or the deployment file is of another one: deploy again (`pot up`)",
-                )
-            if "0x" + keccak(code).hex() != contract.code_hash:
-                raise DeploymentError(
-                    f"the code at {contract.address} on {endpoint(web3)} is not the deployed {name}",
-                    "the deployment file is of another chain with the same id: get the right one",
-                )
-
-    def save(self, path: Path) -> None:
-        """Write the deployment file, whole or not at all.
-
-        Raises:
-            DeploymentError: the file cannot be written.
-        """
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".deployment-")
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(self.to_json(), file, indent=2)
-                file.write("\n")
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
-        except OSError as error:
-            raise DeploymentError(f"cannot write {path}: {error.strerror}") from error
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON form."""
-        return {
-            "format": FORMAT,
-            "chainId": self.chain_id,
-            "compiler": self.compiler,
-            "contracts": {
-                name: {
-                    "address": contract.address,
-                    "block": contract.block,
-                    "transaction": contract.transaction,
-                    "arguments": dict(contract.arguments),
-                    "bytecodeHash": contract.bytecode_hash,
-                    "codeHash": contract.code_hash,
-                    "gasUsed": contract.gas_used,
-                }
-                for name, contract in self._contracts().items()
-            },
-        }
-
-    @classmethod
-    def from_json(cls, value: Any) -> Deployment:
-        """Inverse of ``to_json``; raises KeyError, TypeError, ValueError or ProtocolError on anything else."""
-        if value["format"] != FORMAT:
-            raise ValueError(f"unknown format {value['format']!r}")
-        contracts = [
-            DeployedContract(
-                address=parse_address(item["address"]),
-                block=int(item["block"]),
-                transaction=str(item["transaction"]),
-                arguments={str(key): str(text) for key, text in item["arguments"].items()},
-                bytecode_hash=str(item["bytecodeHash"]),
-                code_hash=str(item["codeHash"]),
-                gas_used=int(item["gasUsed"]),
-            )
-            for item in (value["contracts"][name] for name in _NAMES)
-        ]
-        return cls(int(value["chainId"]), str(value["compiler"]), *contracts)
-
-    def _contracts(self) -> dict[str, DeployedContract]:
-        return dict(zip(_NAMES, (self.registry, self.training), strict=True))
-
-
-def deploy(sender: TransactionSender, config: RegistryConfig, artifacts: Artifacts | None = None) -> Deployment:
-    """Deploy NodeRegistry and ProofOfTraining from the sender's account.
+class Deployer:
+    """Deploys one network on one chain.
 
     Args:
-        sender: pays; has no power over the contracts afterwards.
-        config: constructor arguments of NodeRegistry.
+        web3: connection.
+        parameters: of the network.
         artifacts: compiled contracts; default: the repository's.
+        salt: tells networks of equal parameters apart.
 
     Raises:
         CompileError: the contracts cannot be compiled.
-        ChainError: as for ``TransactionSender.send``.
+
+    Attributes:
+        creator: address of Deployment.sol, whether it is there or not.
     """
-    artifacts = artifacts if artifacts is not None else compile_contracts()
-    arguments = (config.min_miner_stake, config.min_validator_stake, config.unbonding_period, config.epoch_length)
-    registry = _create(sender, artifacts, artifacts["NodeRegistry"], arguments)
-    training = _create(sender, artifacts, artifacts["ProofOfTraining"], (registry.address,))
-    return Deployment(chain_id_of(sender.web3), artifacts.compiler, registry, training)
+
+    def __init__(
+        self,
+        web3: Web3,
+        parameters: NetworkParameters,
+        artifacts: Artifacts | None = None,
+        *,
+        salt: Digest = ZERO_DIGEST,
+    ) -> None:
+        self._web3, self._salt = web3, salt
+        self._artifacts = artifacts if artifacts is not None else compile_contracts()
+        self._errors = revert_decoder(self._artifacts)
+        creator = self._artifacts["Deployment"]
+        self._parts = [part for part in Part if part.name in self._artifacts]
+        codes = {part: keccak(self._artifacts[part.name].bytecode) for part in self._parts}
+        hashes = [codes.get(part, ZERO_DIGEST) for part in Part]
+        self._creation = creator.bytecode + encode(_inputs(creator), [parameters, hashes])
+        self.creator = create2_address(DETERMINISTIC_DEPLOYER, salt, self._creation)
+        self._contract = Contract(web3, self.creator, creator.abi, self._errors)
+
+    def find(self, from_block: int = 0) -> Deployment | None:
+        """The network, if all of it is there.
+
+        Args:
+            from_block: where the search for its transactions begins.
+
+        Raises:
+            DeploymentError: its transactions cannot be found.
+            RpcDown, RpcError: the node does not answer, or does not serve logs from ``from_block`` on.
+        """
+        if not self._code(self.creator) or not self._code(self._address(max(self._parts))):
+            return None
+        decoder = EventDecoder(self._contract.abi, [Created])
+        topic = next(topic_of(entry) for entry in self._contract.abi if entry.get("name") == "Created")
+        where = {"address": self.creator, "topics": ["0x" + topic.hex()], "fromBlock": hex(from_block)}
+        logs = [RawLog.from_rpc(log) for log in rpc(self._web3, "eth_getLogs", [where])]
+        found = {event.part: event for log in logs if isinstance(event := decoder.decode(log), Created)}
+        if set(found) != set(self._parts):
+            raise DeploymentError(
+                f"the contracts exist on {endpoint(self._web3)}, but not all of their transactions are found",
+                "search from an earlier block, or ask a node that has the chain's logs",
+            )
+        contracts = {part.name: self._describe(found[part]) for part in self._parts}
+        compiler = self._artifacts.compiler
+        return Deployment(chain_id_of(self._web3), compiler, self.creator, self._salt, contracts)
+
+    def complete(self, sender: TransactionSender, say: Say = lambda _: None) -> Deployment:
+        """Create what is not there yet.
+
+        Args:
+            sender: pays; has no power over the contracts afterwards.
+            say: told what is being done.
+
+        Raises:
+            DeploymentError: the chain has no deterministic deployer.
+            ChainError: as for ``TransactionSender.send``.
+        """
+        first = int(rpc(self._web3, "eth_blockNumber"), 16)
+        if not self._code(self.creator):
+            if not self._code(DETERMINISTIC_DEPLOYER):
+                raise DeploymentError(
+                    f"the chain at {endpoint(self._web3)} has no deterministic deployer at {DETERMINISTIC_DEPLOYER}",
+                    "send its well-known first transaction (github.com/Arachnid/deterministic-deployment-proxy)",
+                )
+            say("creating the deployment")
+            call = Call(DETERMINISTIC_DEPLOYER, self._salt + self._creation, 0, "the deployment", {}, self._errors)
+            self._create(sender, call, self.creator)
+        else:
+            first = 0  # parts may be older
+        for part in self._parts:
+            at = self._address(part)
+            if not self._code(at):
+                say(f"creating {part.name}")
+                self._create(sender, self._contract.call("createNext", self._artifacts[part.name].bytecode), at)
+        made = self.find(first)
+        if made is None:
+            raise DeploymentError(
+                f"the contracts were created, but {endpoint(self._web3)} does not show them", "run the command again"
+            )
+        return made
+
+    def _create(self, sender: TransactionSender, call: Call, at: Address) -> None:
+        """Send ``call``; quiet when somebody else was first."""
+        try:
+            sender.send(call)
+        except ContractReverted:
+            if not self._code(at):
+                raise
+
+    def _code(self, address: Address) -> bytes:
+        return bytes.fromhex(rpc(self._web3, "eth_getCode", [address, "latest"])[2:])
+
+    def _address(self, part: Part) -> Address:
+        return str(self._contract.read("addressOf", part))
+
+    def _describe(self, created: Created) -> DeployedContract:
+        artifact = self._artifacts[created.part.name]
+        arguments: bytes = self._contract.read("argumentsOf", created.part)
+        receipt = rpc(self._web3, "eth_getTransactionReceipt", [created.transaction])
+        return DeployedContract(
+            address=created.at,
+            block=created.block_number,
+            transaction=created.transaction,
+            source=artifact.source,
+            arguments=_named(artifact, arguments),
+            encoded_arguments="0x" + arguments.hex(),
+            bytecode_hash=artifact.bytecode_hash,
+            code_hash="0x" + keccak(self._code(created.at)).hex(),
+            gas_used=int(receipt["gasUsed"], 16),
+        )
 
 
-def load_deployment(path: Path, web3: Web3 | None = None) -> Deployment:
-    """Read a deployment file; with ``web3`` also compare it with the chain.
+def deploy(
+    sender: TransactionSender,
+    parameters: NetworkParameters,
+    artifacts: Artifacts | None = None,
+    *,
+    salt: Digest = ZERO_DIGEST,
+) -> Deployment:
+    """The network of these parameters and this salt: created, or found where it is.
 
     Raises:
-        DeploymentError: the file is missing or damaged, or does not describe what lies on the chain.
-        WrongChain: ``web3`` serves another chain.
+        CompileError, DeploymentError, ChainError: see ``Deployer``.
     """
-    try:
-        deployment = Deployment.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        raise DeploymentError(
-            f"there is no deployment file {path}", "deploy the contracts first, or give the file of this chain"
-        ) from error
-    except OSError as error:
-        raise DeploymentError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, ProtocolError) as error:
-        raise DeploymentError(
-            f"{path} is not a deployment file: {error}", "get a fresh copy, or deploy again"
-        ) from error
-    if web3 is not None:
-        deployment.check(web3)
-    return deployment
+    return Deployer(sender.web3, parameters, artifacts, salt=salt).complete(sender)
 
 
-def _create(
-    sender: TransactionSender, artifacts: Artifacts, artifact: Artifact, arguments: tuple[Any, ...]
-) -> DeployedContract:
-    inputs: list[dict[str, Any]] = next(
+def create2_address(deployer: Address, salt: Digest, creation_code: bytes) -> Address:
+    """Address that CREATE2 gives (EIP-1014)."""
+    digest = keccak(b"\xff" + address_bytes(deployer) + salt + keccak(creation_code))
+    return str(to_checksum_address(digest[-20:]))
+
+
+def _inputs(artifact: Artifact) -> list[dict[str, Any]]:
+    """ABI of the constructor's arguments."""
+    found: list[dict[str, Any]] = next(
         (entry["inputs"] for entry in artifact.abi if entry["type"] == "constructor"), []
     )
-    named = {item["name"].rstrip("_"): value for item, value in zip(inputs, arguments, strict=True)}
-    call = Call(
-        to=None,
-        data=artifact.bytecode + encode(inputs, arguments),
-        function=f"deployment of {artifact.name}",
-        arguments=named,
-        errors=revert_decoder(artifacts),
-    )
-    mined = sender.send(call)
-    if mined.contract is None:
-        raise DeploymentError(f"the receipt of {mined.transaction} names no contract")
-    code = bytes.fromhex(rpc(sender.web3, "eth_getCode", [mined.contract, hex(mined.block_number)])[2:])
-    return DeployedContract(
-        address=mined.contract,
-        block=mined.block_number,
-        transaction=mined.transaction,
-        arguments={name: str(value) for name, value in named.items()},
-        bytecode_hash=artifact.bytecode_hash,
-        code_hash="0x" + keccak(code).hex(),
-        gas_used=mined.gas_used,
-    )
+    return found
+
+
+def _named(artifact: Artifact, encoded: bytes) -> dict[str, str]:
+    """Constructor arguments by name as text; the fields of a struct stand for it."""
+    inputs = _inputs(artifact)
+    named: dict[str, str] = {}
+    for item, value in zip(inputs, decode(inputs, encoded), strict=True):
+        if isinstance(value, Mapping):
+            named |= {str(name): str(part) for name, part in value.items()}
+        else:
+            named[item["name"].rstrip("_")] = str(value)
+    return named

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pot_chain.chain.logs import Event
-from pot_chain.chain.structs import Role, TaskParams
+from pot_chain.chain.structs import Role, Scheme, TaskParams
 from pot_chain.protocol.addresses import Address, Digest
 
 # ---- NodeRegistry
@@ -50,6 +50,60 @@ class UnbondingStarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class StakeHeld(Event):
+    """A court keeps the stake of a leaving node, which can be withdrawn from ``withdrawable_at`` (seconds) now."""
+
+    node: Address
+    withdrawable_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class StakeSlashed(Event):
+    """``court`` took ``amount`` wei from a node, which now has ``stake``."""
+
+    node: Address
+    court: Address
+    amount: int
+    stake: int
+
+
+@dataclass(frozen=True, slots=True)
+class BlsKeyRegistered(Event):
+    """A validator can sign BLS certificates by ``key`` (256 bytes, a point of G2)."""
+
+    node: Address
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DelegateAuthorized(Event):
+    """``delegate`` may act for a node until ``expires_at`` (seconds) and draw ``allowance`` wei."""
+
+    node: Address
+    delegate: Address
+    expires_at: int
+    allowance: int
+
+
+@dataclass(frozen=True, slots=True)
+class AllowanceDrawn(Event):
+    """``delegate`` was paid ``amount`` wei of its allowance."""
+
+    node: Address
+    delegate: Address
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class DelegateRevoked(Event):
+    """``delegate`` lost its right; ``amount`` wei went back to the node."""
+
+    node: Address
+    delegate: Address
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
 class StakeWithdrawn(Event):
     """A node took ``amount`` wei and is no longer registered."""
 
@@ -63,6 +117,8 @@ class EpochAdvanced(Event):
 
     epoch: int
     quorum: int
+    scheme: Scheme
+    expires_at: int
     vote_keys: tuple[Address, ...]
 
 
@@ -98,7 +154,8 @@ class MinerLeft(Event):
 
 @dataclass(frozen=True, slots=True)
 class RoundOpened(Event):
-    """A round opened, to be certified by ``epoch``; ``seed`` fixes the assignment of samples."""
+    """A round opened at the start of a task or after a skipped one, to be certified by ``epoch``; ``seed`` fixes the
+    assignment of samples. After a final round, ``RoundFinalized`` says it."""
 
     task_id: int
     round: int
@@ -129,7 +186,10 @@ class GradientRevealed(Event):
 
 @dataclass(frozen=True, slots=True)
 class RoundFinalized(Event):
-    """A quorum decided the round; ``digest`` is the new head."""
+    """A quorum decided the round; ``digest`` is the new head.
+
+    The next round opened with it, to be certified by ``next_epoch``, unless that is 0: then the task ended.
+    """
 
     task_id: int
     round: int
@@ -137,8 +197,11 @@ class RoundFinalized(Event):
     view_number: int
     checkpoint: Digest
     record: Digest
+    loss: int
     rewards_root: Digest
     rewards_total: int
+    next_epoch: int
+    next_seed: Digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +242,13 @@ class TaskExpired(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TaskStopped(Event):
+    """The task ended because its loss was above the owner's limit."""
+
+    task_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class RewardClaimed(Event):
     """``amount`` was paid to ``account``, which makes ``cumulative`` for this task."""
 
@@ -202,6 +272,12 @@ REGISTRY_EVENTS: Final[tuple[type[Event], ...]] = (
     EndpointChanged,
     StakeAdded,
     UnbondingStarted,
+    StakeHeld,
+    StakeSlashed,
+    BlsKeyRegistered,
+    DelegateAuthorized,
+    AllowanceDrawn,
+    DelegateRevoked,
     StakeWithdrawn,
     EpochAdvanced,
 )
@@ -218,6 +294,7 @@ TRAINING_EVENTS: Final[tuple[type[Event], ...]] = (
     CancelRequested,
     TaskCancelled,
     TaskExpired,
+    TaskStopped,
     RewardClaimed,
     TaskRefunded,
 )

@@ -36,6 +36,7 @@ class FinalSeen:
     view: int
     checkpoint: Digest
     record: Digest
+    loss: int
     rewards_root: Digest
     rewards_total: int
     block: int
@@ -100,7 +101,7 @@ class TaskHistory:
     @property
     def ended(self) -> bool:
         """Whether no further round can come."""
-        return self.state in (TaskState.COMPLETED, TaskState.CANCELLED, TaskState.EXPIRED)
+        return self.state.ended
 
     def apply(self, event: Event) -> None:
         """Take the next event of this task."""
@@ -111,16 +112,7 @@ class TaskHistory:
                 self.membership.left(event.miner, event.from_round)
             case ev.RoundOpened():
                 self.state = TaskState.RUNNING
-                self.rounds[event.round] = RoundHistory(
-                    event.round,
-                    event.epoch,
-                    event.seed,
-                    event.block_number,
-                    event.log.block_hash,
-                    parent=self.head,
-                    checkpoint=self.checkpoint,
-                    finalized_before=len(self.finals),
-                )
+                self._open(event.round, event.epoch, event.seed, event)
             case ev.GradientCommitted():
                 self.rounds[event.round].commits[event.miner] = CommitSeen(
                     event.seal, event.block_number, event.transaction
@@ -135,11 +127,14 @@ class TaskHistory:
                     event.view_number,
                     event.checkpoint,
                     event.record,
+                    event.loss,
                     event.rewards_root,
                     event.rewards_total,
                     event.block_number,
                     event.transaction,
                 )
+                if event.next_epoch:
+                    self._open(event.round + 1, event.next_epoch, event.next_seed, event)
             case ev.RoundSkipped():
                 self.rounds[event.round].skipped = True
             case ev.CancelRequested():
@@ -150,12 +145,27 @@ class TaskHistory:
                 self.state = TaskState.CANCELLED
             case ev.TaskExpired():
                 self.state = TaskState.EXPIRED
+            case ev.TaskStopped():
+                self.state = TaskState.STOPPED
             case ev.RewardClaimed():
                 self.claimed[event.account] = event.cumulative
             case ev.TaskRefunded():
                 self.refunded += event.amount
             case _:
                 pass  # an event that the bindings know and the history does not need
+
+    def _open(self, number: int, epoch: int, seed: Digest, event: Event) -> None:
+        """``event`` opened round ``number``."""
+        self.rounds[number] = RoundHistory(
+            number,
+            epoch,
+            seed,
+            event.block_number,
+            event.log.block_hash,
+            parent=self.head,
+            checkpoint=self.checkpoint,
+            finalized_before=len(self.finals),
+        )
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from eth_account.signers.local import LocalAccount
 
 from pot_chain.chain.connection import connect, rpc
 from pot_chain.chain.contract import Call
-from pot_chain.chain.deploy import load_deployment
+from pot_chain.chain.deployment import load_deployment
 from pot_chain.chain.errors import ChainError
 from pot_chain.chain.follower import EventFollower, Reorged
 from pot_chain.chain.history import History

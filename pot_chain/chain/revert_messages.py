@@ -41,19 +41,79 @@ MESSAGES: Final[dict[str, tuple[str, str]]] = {
         "sign the operator's address with the vote key itself, for this chain and registry",
     ),
     "InvalidEndpointLength": ("an endpoint has 1 to {maximum} bytes, this one {length}", "give a shorter URL"),
-    "ValidatorSetFull": ("there are {maximum} validators, the most possible", "wait until one leaves"),
+    "ValidatorSetFull": (
+        "there are {maximum} validators, the most possible; the lowest stake among them is {lowestStake:amount}",
+        "stake more than that, or wait until one leaves",
+    ),
     "TooFewValidators": (
         "an epoch needs {minimum} validators; {bonded} are registered",
         "register more validators first",
     ),
     "EpochNotOver": ("the current validator epoch lasts until {endsAt:time}", "try again then"),
     "UnknownEpoch": ("there is no validator epoch {epoch}", "see the current epoch in `pot status`"),
+    "EpochExpired": (
+        "the certificates of validator epoch {epoch} counted until {expiresAt:time}",
+        "a validator of the network has to start a new epoch; `pot validator start` does",
+    ),
+    "EpochBlobCreationFailed": ("the validators' keys could not be stored", _BUG),
+    # ---- parameters of a registry
+    "UnbondingTooShort": (
+        "an unbonding period of {unbondingPeriod} s is below epoch lifetime and evidence window together: {minimum} s",
+        "raise it, or shorten one of the two",
+    ),
+    "EpochLifetimeTooShort": (
+        "an epoch lifetime of {epochLifetime} s is too short for this epoch length: it needs {minimum} s",
+        "raise the lifetime, or lower the epoch length",
+    ),
+    # ---- courts and delegates
+    "NotCourt": ("{caller} is not the court of this role, {court} is", "only a court can take or hold a stake"),
+    "NotDelegate": (
+        "{delegate} is no delegate of {node}, or no longer",
+        "`pot miner delegate authorize`, with the wallet of {node}, gives it the right",
+    ),
+    "NotDelegateOf": (
+        "{caller} is no delegate of {miner}, or no longer",
+        "`pot miner delegate authorize`, with the wallet of {miner}, gives it the right",
+    ),
+    "ExpiryInPast": ("a right that ends at {expiresAt:time} has ended already", "choose a later end"),
+    "AllowanceExceeded": (
+        "{amount:amount} is more than the delegate may draw: {allowance:amount}",
+        "draw less, or have the node grant more",
+    ),
     # ---- certificates
     "InvalidCertificateLength": ("a certificate of {length} bytes is no whole number of signatures", _RELAY),
     "QuorumNotReached": ("the certificate has {signatures} signatures, the quorum is {quorum}", _RELAY),
     "SignersNotIncreasing": ("the certificate lists signer {index} after {previous}", _RELAY),
     "SignerOutOfRange": ("the certificate names signer {index} of {size}", _RELAY),
     "InvalidSignature": ("signature {index} of the certificate is not by {expected}", _RELAY),
+    # ---- BLS keys and certificates
+    "BlsPrecompileFailed": (
+        "the precompile {precompile} refused a key or signature, or is missing on this chain",
+        "check the encoding (EIP-2537), and that the chain has the Prague rules",
+    ),
+    "InfiniteBlsKey": ("a BLS key, or a sum of keys, is the point at infinity", "make another key"),
+    "InfiniteBlsSignature": ("the point at infinity is nobody's BLS signature", _RELAY),
+    "InvalidBlsKeyLength": ("a BLS key has {expected} bytes, this one {length}", "encode it as EIP-2537 does"),
+    "InvalidBlsSignatureLength": (
+        "a BLS signature has {expected} bytes, this one {length}",
+        "encode it as EIP-2537 does",
+    ),
+    "BlsKeyHeld": ("{operator} has a BLS key", "a registration has one; withdraw the stake and register anew"),
+    "BlsKeyUsed": (
+        "the BLS key with coordinate {coordinate}, or its negation, was registered before",
+        "a BLS key is used once and for ever: make a new one",
+    ),
+    "InvalidBlsPossession": (
+        "the proof of possession is not the BLS key's signature for {operator}",
+        "sign the operator's address with the BLS key itself, for this chain and registry",
+    ),
+    "InvalidBlsCertificateLength": ("a certificate of this epoch has {expected} bytes, this one {length}", _RELAY),
+    "BlsSetTooLarge": ("a BLS epoch has at most {maximum} validators, not {size}", _BUG),
+    "AbsenteeOutOfRange": ("the absentees {absentees} do not all lie among {size} validators", _RELAY),
+    "InvalidAggregateSignature": (
+        "the aggregate signature over {digest} is not that of all but the absentees {absentees}",
+        _RELAY,
+    ),
     # ---- creating a task
     "RegistryWithoutCode": ("there is no registry at {registry}", "deploy the NodeRegistry first"),
     "ZeroSpec": ("the task has no spec", _SPEC),
@@ -69,6 +129,13 @@ MESSAGES: Final[dict[str, tuple[str, str]]] = {
         "the budget {budget} does not cover all rounds, which need {required} (wei or token units)",
         "raise the budget to {required}, or lower the reward a round or the number of rounds",
     ),
+    "WindowTooLong": ("a window of {window} s is longer than the {maximum} s that the contract can keep", _SPEC),
+    "CountTooHigh": ("a count of {count} is above the {maximum} that the contract can keep", _SPEC),
+    "BudgetTooHigh": (
+        "the budget {budget} is above the {maximum} that the contract can keep (wei or token units)",
+        "split the task",
+    ),
+    "StopLossTooHigh": ("a stop-loss of {stopLoss} millionths is above the most possible, {maximum}", _SPEC),
     "TokenWithoutCode": ("there is no token at {token}", "check the token's address and the chain"),
     "WrongValue": (
         "{sent:amount} were sent with the task, expected {expected:amount}",
@@ -110,6 +177,10 @@ MESSAGES: Final[dict[str, tuple[str, str]]] = {
     "SealMismatch": ("digest and salt do not open the seal {committed}", "reveal what was committed in this round"),
     "WrongParent": ("the outcome builds on {given}, the task's head is {head}", _RELAY),
     "WrongEpoch": ("the certificate is of epoch {given}, the round is bound to epoch {bound}", _RELAY),
+    "EpochOver": (
+        "the certificates of validator epoch {epoch} counted until {expiresAt:time}",
+        "the round can only be skipped; the next one belongs to a new epoch",
+    ),
     "WrongChainReveals": ("the outcome counts {given} on-chain reveals, there are {counted}", _RELAY),
     "RewardsDecreased": ("the outcome lowers the rewards from {allocated} to {given}", _RELAY),
     "RewardsTooHigh": ("the outcome pays {increase}, a round pays at most {rewardPerRound}", _RELAY),
@@ -132,7 +203,16 @@ MESSAGES: Final[dict[str, tuple[str, str]]] = {
     "InsufficientBalance": ("the contract holds {balance} wei and has to pay {needed}", _BUG),
     "ReentrancyGuardReentrantCall": ("a receiver or token called back into the contract", ""),
     "SafeCastOverflowedUintDowncast": ("the value {value} does not fit {bits} bits", _BUG),
+    # ---- deployment
+    "Complete": ("the contracts of this deployment exist already", ""),
+    "WrongCode": (
+        "the code with hash {given} is not that of part {part} of the deployment, {expected}",
+        "compile the sources that the deployment was begun with",
+    ),
+    "CreationFailed": (
+        "the constructor of part {part} refused its arguments, or the gas was too low",
+        "check the parameters of the deployment",
+    ),
     "InvalidShortString": ("a string constant is too long", _BUG),
     "StringTooLong": ("a string constant is too long: {str}", _BUG),
-    "KeyBlobCreationFailed": ("the validators' keys could not be stored", _BUG),
 }

@@ -19,8 +19,15 @@ class Role(IntEnum):
     VALIDATOR = 2
 
 
+class Scheme(IntEnum):
+    """How the certificates of an epoch are signed."""
+
+    ECDSA = 0
+    BLS = 1
+
+
 class TaskState(IntEnum):
-    """Where a task stands: Open → Running → Completed | Cancelled | Expired."""
+    """Where a task stands: Open → Running → Completed | Cancelled | Expired | Stopped."""
 
     NONE = 0
     OPEN = 1
@@ -28,6 +35,58 @@ class TaskState(IntEnum):
     COMPLETED = 3
     CANCELLED = 4
     EXPIRED = 5
+    STOPPED = 6
+
+    @property
+    def ended(self) -> bool:
+        """Whether no further round can come."""
+        return self not in (TaskState.NONE, TaskState.OPEN, TaskState.RUNNING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryConfig:
+    """What NodeRegistry is deployed with.
+
+    Attributes:
+        min_miner_stake: wei.
+        min_validator_stake: wei.
+        unbonding_period: from the start of unbonding until the stake can be withdrawn; at least lifetime + window.
+        epoch_length: least time between two validator epochs; 0 for local networks.
+        epoch_lifetime: for which the certificates of an epoch count.
+        evidence_window: for which a node stays slashable after the last certificate that it can have signed.
+        validator_court: contract that may slash validators; a deployment fills it in.
+        miner_court: contract that may slash miners; likewise.
+    """
+
+    min_miner_stake: int
+    min_validator_stake: int
+    unbonding_period: int
+    epoch_length: int
+    epoch_lifetime: int
+    evidence_window: int
+    validator_court: Address = ZERO_ADDRESS
+    miner_court: Address = ZERO_ADDRESS
+
+
+@dataclass(frozen=True, slots=True)
+class EpochInfo:
+    """A validator epoch.
+
+    Attributes:
+        size: number of validators.
+        quorum: signatures that a certificate needs.
+        scheme: how certificates are signed.
+        started_at: time of the snapshot.
+        replaceable_at: time before which no next epoch can start.
+        expires_at: last second in which its certificates count.
+    """
+
+    size: int
+    quorum: int
+    scheme: Scheme
+    started_at: int
+    replaceable_at: int
+    expires_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +104,14 @@ class Node:
     unbonding_at: int
     stake: int
     vote_key: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Delegation:
+    """What a node has granted a hot key: until ``expires_at`` (0: nothing) it may act, and draw ``allowance`` wei."""
+
+    expires_at: int
+    allowance: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +132,8 @@ class TaskParams:
         commit_window: from the opening of a round to its commit deadline.
         reveal_window: from the commit deadline to the reveal deadline.
         finalize_window: from the reveal deadline until anybody may skip the round.
+        stop_loss_after: final rounds from which the loss is watched; 0: never.
+        stop_loss: greatest loss, in millionths, that a watched round may have; one above it stops the task.
     """
 
     spec: Digest
@@ -80,6 +149,8 @@ class TaskParams:
     commit_window: int
     reveal_window: int
     finalize_window: int
+    stop_loss_after: int = 0
+    stop_loss: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +169,8 @@ class Task:
         consecutive_skips: skipped rounds since the last final one.
         members: number of members.
         chain_reveals: on-chain reveals of the open round.
-        head: digest of the last final outcome, or the genesis head.
-        seed: randomness of the open round.
-        checkpoint: digest of the manifest of the current model.
-        rewards_root: root of the cumulative rewards tree.
-        allocated: total of that tree.
+        head: digest of the last final outcome, or the genesis head; it commits to checkpoint and rewards.
+        allocated: total of the cumulative rewards tree.
         claimed: paid out of it.
         refunded: returned to the owner.
         params: as at creation.
@@ -120,9 +188,6 @@ class Task:
     members: int
     chain_reveals: int
     head: Digest
-    seed: Digest
-    checkpoint: Digest
-    rewards_root: Digest
     allocated: int
     claimed: int
     refunded: int
@@ -157,3 +222,23 @@ class CommitCertificate:
     epoch: int
     view_number: int
     signatures: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A claim to what a leaf of the cumulative rewards tree allows.
+
+    Attributes:
+        account: whose leaf it is, and who is paid.
+        cumulative: amount of the leaf.
+        rewards_total: of the last final outcome.
+        decision: ``eip712.decision_hash`` of that outcome.
+        proof: siblings from the leaf to its rewards root.
+    """
+
+    task_id: int
+    account: Address
+    cumulative: int
+    rewards_total: int
+    decision: Digest
+    proof: tuple[Digest, ...]

@@ -10,7 +10,7 @@ from typing import cast
 
 from pot_chain.chain.contract import Block, Call, Contract
 from pot_chain.chain.errors import TaskNotFound
-from pot_chain.chain.structs import CommitCertificate, Deadlines, Task, TaskParams, TaskState
+from pot_chain.chain.structs import Claim, CommitCertificate, Deadlines, Task, TaskParams, TaskState
 from pot_chain.protocol.addresses import ZERO_ADDRESS, Address, Digest
 from pot_chain.protocol.outcome import Outcome
 
@@ -41,17 +41,35 @@ class Training:
         """Join as a miner."""
         return self.contract.call("join", task_id)
 
+    def join_for(self, task_id: int, miner: Address) -> Call:
+        """``join`` by a delegate of ``miner``."""
+        return self.contract.call("joinFor", task_id, miner)
+
     def leave(self, task_id: int) -> Call:
         """Leave; a member of the open round stays one until it ends."""
         return self.contract.call("leave", task_id)
+
+    def leave_for(self, task_id: int, miner: Address) -> Call:
+        """``leave`` by a delegate of ``miner``."""
+        return self.contract.call("leaveFor", task_id, miner)
 
     def commit_gradient(self, task_id: int, round_number: int, seal: Digest) -> Call:
         """Commit to a gradient of the open round."""
         return self.contract.call("commitGradient", task_id, round_number, seal)
 
+    def commit_gradient_for(self, task_id: int, round_number: int, seal: Digest, miner: Address) -> Call:
+        """``commit_gradient`` by a delegate of ``miner``, which the seal names as its author."""
+        return self.contract.call("commitGradientFor", task_id, round_number, seal, miner)
+
     def reveal_gradient(self, task_id: int, round_number: int, cid_digest: Digest, salt: Digest) -> Call:
         """Reveal on chain, when the validators do not take the reveal."""
         return self.contract.call("revealGradient", task_id, round_number, cid_digest, salt)
+
+    def reveal_gradient_for(
+        self, task_id: int, round_number: int, cid_digest: Digest, salt: Digest, miner: Address
+    ) -> Call:
+        """``reveal_gradient`` by a delegate of ``miner``."""
+        return self.contract.call("revealGradientFor", task_id, round_number, cid_digest, salt, miner)
 
     def finalize_round(self, outcome: Outcome, certificate: CommitCertificate) -> Call:
         """Finalize the open round."""
@@ -69,9 +87,14 @@ class Training:
         """Cancel one's own task: at once while open, with the open round while running."""
         return self.contract.call("cancelTask", task_id)
 
-    def claim(self, task_id: int, account: Address, cumulative: int, proof: Sequence[Digest]) -> Call:
-        """Pay ``account`` what its leaf (task, account, ``cumulative``) allows beyond what it has claimed."""
-        return self.contract.call("claim", task_id, account, cumulative, list(proof))
+    def claim(self, claim: Claim) -> Call:
+        """Pay an account what its leaf allows beyond what it has claimed."""
+        return self.contract.call("claim", claim)
+
+    def claim_many(self, claims: Sequence[Claim]) -> Call:
+        """Several claims; those with nothing to be paid, or with a proof that a further round made worthless, are
+        passed over."""
+        return self.contract.call("claimMany", list(claims))
 
     def refund(self, task_id: int) -> Call:
         """Return the unallocated escrow of an ended task to its owner."""
@@ -101,7 +124,7 @@ class Training:
         return cast(bool, self.contract.read("isMember", task_id, round_number, account, block=block))
 
     def seal_of(self, task_id: int, round_number: int, miner: Address, block: Block = "latest") -> bytes:
-        """First 24 bytes of the miner's seal in the open round; zeros if it has not committed."""
+        """First 24 bytes of the miner's seal in the round; zeros if it made none, or a later one."""
         return cast(bytes, self.contract.read("sealOf", task_id, round_number, miner, block=block))
 
     def claimed_of(self, task_id: int, account: Address, block: Block = "latest") -> int:
@@ -111,6 +134,10 @@ class Training:
     def deadlines(self, task_id: int, block: Block = "latest") -> Deadlines:
         """Deadlines of the open round."""
         return Deadlines(*self.contract.read("deadlines", task_id, block=block))
+
+    def decision_hash(self, outcome: Outcome) -> Digest:
+        """The contract's hash of an outcome's decision; equals ``protocol.eip712.decision_hash``."""
+        return cast(Digest, self.contract.read("decisionHash", outcome))
 
     def outcome_digest(self, outcome: Outcome) -> Digest:
         """The contract's hash of an outcome; equals ``protocol.eip712.outcome_hash``."""

@@ -19,6 +19,7 @@ from pot_chain.protocol.errors import PotError
 app = typer.Typer(help="Train for tasks and collect the rewards.", no_args_is_help=True)
 
 Task = Annotated[int, typer.Option("--task", "-t", min=1, help="Number of the task.")]
+Tasks = Annotated[list[int], typer.Option("--task", "-t", min=1, help="Number of a task; may be given several times.")]
 Account = Annotated[
     str | None,
     typer.Option("--account", metavar="WALLET|ADDRESS", help="Whose rewards. Default: those of the keystore."),
@@ -162,8 +163,8 @@ def status(target: Target, signer: Signer, task: Task, account: Account = None, 
 
 @app.command("claim")
 @with_groups
-def claim(target: Target, signer: Signer, task: Task, account: Account = None, as_json: Json = False) -> None:
-    """Collect the rewards of all final rounds of a task in one transaction.
+def claim(target: Target, signer: Signer, tasks: Tasks, account: Account = None, as_json: Json = False) -> None:
+    """Collect the rewards of all final rounds of a task, or of several, in one transaction.
 
     The keystore's account pays the fee; --account collects for another one, to which the rewards go.
 
@@ -171,31 +172,35 @@ def claim(target: Target, signer: Signer, task: Task, account: Account = None, a
 
     ```
     pot miner claim --task 7 --keystore rig1
+    pot miner claim --task 7 --task 9 --keystore rig1
     ```
     """
     from pot_chain.owner.records import RecordReader
-    from pot_chain.owner.rewards import claim as claim_rewards
+    from pot_chain.owner.rewards import claim_many
     from pot_chain.owner.tasks import synced
 
     payer = signer.unlock(target)
     address = payer.address if account is None else _account(target, signer, account)
     client = synced(target.open_chain(payer))
     with target.open_store() as store:
-        paid = claim_rewards(client, RecordReader(store), task, address)
+        paid = claim_many(client, RecordReader(store), tasks, address)
     if as_json:
-        print_json(
+        claims = [
             {
-                "task_id": task,
+                "task_id": item.task_id,
                 "account": address,
-                "amount": str(paid.amount),
-                "cumulative": str(paid.cumulative),
-                "transaction": paid.transaction,
-                "fee_wei": str(paid.fee),
+                "amount": str(item.amount),
+                "cumulative": str(item.cumulative),
+                "transaction": item.transaction,
+                "fee_wei": str(item.fee),
             }
-        )
-    else:
-        token = client.history.tasks[task].params.token
-        stdout().print(f"{amount(paid.amount, token)} paid to {address}", markup=False)
+            for item in paid
+        ]
+        print_json(claims[0] if len(tasks) == 1 else claims)
+        return
+    for item in paid:
+        token = client.history.tasks[item.task_id].params.token
+        stdout().print(f"task {item.task_id}: {amount(item.amount, token)} paid to {address}", markup=False)
 
 
 def _account(target: Target, signer: Signer, account: str | None) -> str:

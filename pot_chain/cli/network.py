@@ -167,7 +167,7 @@ def _facts(network: Network, description: Description) -> list[tuple[str, str]]:
 def _chain(network: Network, found: NetworkStatus) -> dict[str, Any] | None:
     """What the chain itself says; None where it does not run."""
     from pot_chain.chain.connection import connect, rpc
-    from pot_chain.chain.deploy import load_deployment
+    from pot_chain.chain.deployment import load_deployment
     from pot_chain.chain.wallet import balances
 
     anvil = next((process for process in found.processes if process.name == "anvil"), None)

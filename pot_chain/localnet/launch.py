@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pot_chain.chain.anvil import LOCAL_CHAIN_ID, AnvilConfig, AnvilProcess
-from pot_chain.chain.deploy import load_deployment
+from pot_chain.chain.deployment import load_deployment
 from pot_chain.chain.errors import PortBusy
 from pot_chain.localnet.description import Description, Process
 from pot_chain.localnet.errors import NetworkError

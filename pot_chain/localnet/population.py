@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, cast
@@ -12,9 +13,10 @@ from web3 import Web3
 
 from pot_chain.chain.anvil import fund
 from pot_chain.chain.compiler import compile_contracts
-from pot_chain.chain.deploy import RegistryConfig, deploy
+from pot_chain.chain.deploy import NetworkParameters, deploy
 from pot_chain.chain.network import ChainClient
 from pot_chain.chain.sender import TransactionSender
+from pot_chain.chain.structs import RegistryConfig
 from pot_chain.localnet.accounts import OWNER, NetworkAccounts
 from pot_chain.localnet.description import Description, ValidatorEntry
 from pot_chain.localnet.paths import NetworkPaths
@@ -25,8 +27,20 @@ ETHER: Final = 10**18
 VALIDATOR_BALANCE: Final = 100 * ETHER
 _DEPLOYER_BALANCE: Final = 10 * ETHER
 
-REGISTRY: Final = RegistryConfig(
-    min_miner_stake=ETHER // 100, min_validator_stake=ETHER, unbonding_period=3600, epoch_length=0
+_DAY: Final = 86_400
+
+PARAMETERS: Final = NetworkParameters(
+    registry=RegistryConfig(
+        min_miner_stake=ETHER // 100,
+        min_validator_stake=ETHER,
+        unbonding_period=37 * _DAY,
+        epoch_length=0,
+        epoch_lifetime=30 * _DAY,
+        evidence_window=7 * _DAY,
+    ),
+    answer_window=3600,
+    appeal_window=3600,
+    deposit=ETHER // 100,
 )
 """Small stakes, and epochs as often as wanted, so that a further validator votes at once."""
 
@@ -50,7 +64,9 @@ def populate(
     # used once and forgotten: whoever deploys has no power over the contracts
     deployer = cast(LocalAccount, Account.create())
     fund(web3, deployer.address, _DEPLOYER_BALANCE)
-    deploy(TransactionSender(web3, deployer), REGISTRY, artifacts).save(paths.deployment)
+    # local networks share parameters and chain id: without a salt, what was signed in one would be valid in another
+    salt = secrets.token_bytes(32)
+    deploy(TransactionSender(web3, deployer), PARAMETERS, artifacts, salt=salt).save(paths.deployment)
 
     owner = accounts.create(OWNER)
     fund(web3, owner.address, owner_balance)

@@ -174,6 +174,8 @@ def _params(spec: TaskSpec, budget: int, spec_digest: Digest, checkpoint: Digest
         commit_window=spec.timing.commit_window,
         reveal_window=spec.timing.reveal_window,
         finalize_window=spec.timing.finalize_window,
+        stop_loss_after=spec.stop_loss.after if spec.stop_loss else 0,
+        stop_loss=spec.stop_loss.units if spec.stop_loss else 0,
     )
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from eth_account.signers.local import LocalAccount
 
 from pot_chain.chain.bindings import Node, Role
+from pot_chain.chain.epochs import start_epoch
 from pot_chain.chain.errors import ContractReverted
 from pot_chain.chain.network import ChainClient
 from pot_chain.owner.errors import RegistrationError
@@ -60,7 +61,7 @@ def register_validator(client: ChainClient, endpoint: str, stake: int | None = N
         return Registered.MOVED
     domain = Domain(client.deployment.chain_id, registry.address, name="NodeRegistry")
     possession = sign_digest(bytes(account.key), key_ownership_digest(domain, account.address))
-    value = registry.min_validator_stake() if stake is None else stake
+    value = registry.config().min_validator_stake if stake is None else stake
     client.send(registry.register_validator(account.address, possession, endpoint, value))
     return Registered.NEW
 
@@ -78,13 +79,15 @@ def register_miner(client: ChainClient, stake: int | None = None) -> bool:
     account, registry = account_of(client), client.registry
     if _is_bonded(registry.node(account.address), Role.MINER, account):
         return False
-    value = registry.min_miner_stake() if stake is None else stake
+    value = registry.config().min_miner_stake if stake is None else stake
     client.send(registry.register_miner(value))
     return True
 
 
 def join_epoch(client: ChainClient) -> Voting:
-    """Bring the client's account, a registered validator, into the current epoch: by a new one if it is due.
+    """Bring the client's account, a registered validator, into the current epoch: by a new one if it can start.
+
+    Where the current validators have to agree to that, they are asked.
 
     Raises:
         ChainError: the chain does not answer, or the account cannot pay.
@@ -93,9 +96,9 @@ def join_epoch(client: ChainClient) -> Voting:
     if account.address in _voters(client):
         return Voting(registry.current_epoch(), votes=True)
     try:
-        client.send(registry.advance_epoch())
+        start_epoch(client)
     except ContractReverted as refusal:
-        if refusal.name not in ("EpochNotOver", "TooFewValidators"):
+        if refusal.name not in ("EpochNotOver", "TooFewValidators", "QuorumNotReached"):
             raise
         return Voting(registry.current_epoch(), votes=False, reason=refusal.message)
     return Voting(registry.current_epoch(), votes=account.address in _voters(client))

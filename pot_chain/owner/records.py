@@ -6,6 +6,8 @@ from ipfs.store import Store
 from pot_chain.chain.history import FinalSeen, RoundHistory, TaskHistory
 from pot_chain.owner.errors import NoSuchRound, RecordMismatch
 from pot_chain.protocol.addresses import Digest
+from pot_chain.protocol.eip712 import outcome_hash
+from pot_chain.protocol.outcome import Outcome, loss_units
 from pot_chain.protocol.record import MAX_RECORD_BYTES, RoundRecord
 from pot_chain.protocol.rewards import RewardLedger
 
@@ -28,7 +30,7 @@ class RecordReader:
 
         Raises:
             NoSuchRound: the round is not final.
-            RecordMismatch: the record is not of this round, or does not lead to the rewards root on chain.
+            RecordMismatch: the record is not of this round, or contradicts the rewards root or the loss on chain.
             ProtocolError: it is no record. IpfsError: it cannot be fetched.
         """
         final = round_history.final
@@ -53,12 +55,46 @@ class RecordReader:
         cumulative = self.read(task, finals[-1]).cumulative if finals else {}
         return RewardLedger(task.task_id, cumulative)
 
+    def outcome(self, task: TaskHistory, round_history: RoundHistory) -> Outcome:
+        """The outcome of a final round, proven by its digest on chain.
+
+        The event of the round does not tell all of it: the gradients accepted are in the record, and the on-chain
+        reveals counted are some number of those made, which the digest singles out.
+
+        Raises:
+            RecordMismatch: no outcome that fits the record has the digest on chain.
+            NoSuchRound, ProtocolError, IpfsError: see ``read``.
+        """
+        record, final = self.read(task, round_history), round_history.final
+        assert final is not None  # read has looked
+        for counted in range(len(round_history.reveals), -1, -1):
+            outcome = Outcome(
+                task_id=task.task_id,
+                round=round_history.number,
+                parent=round_history.parent,
+                checkpoint=final.checkpoint,
+                record=final.record,
+                loss=final.loss,
+                accepted=len(record.accepted),
+                chain_reveals=counted,
+                rewards_root=final.rewards_root,
+                rewards_total=final.rewards_total,
+            )
+            if outcome_hash(outcome) == final.digest:
+                return outcome
+        raise RecordMismatch(
+            f"the record of round {round_history.number} of task {task.task_id} does not lead to the task's head",
+            "a quorum of validators has signed this: keep the record as evidence and tell the other members",
+        )
+
     def _check(self, record: RoundRecord, task: TaskHistory, number: int, final: FinalSeen) -> None:
         ledger = RewardLedger(task.task_id, record.cumulative)
         if (record.task_id, record.round) != (task.task_id, number):
             fault = f"is of round {record.round} of task {record.task_id}"
         elif (ledger.root, ledger.total) != (final.rewards_root, final.rewards_total):
             fault = "does not lead to the rewards root on chain"
+        elif record.train_loss < 0 or loss_units(record.train_loss) != final.loss:
+            fault = "tells another loss than the chain"
         else:
             return
         raise RecordMismatch(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from pot_chain.chain.bindings import Claim
+from pot_chain.chain.events import RewardClaimed
 from pot_chain.chain.history import RoundHistory, TaskHistory
+from pot_chain.chain.logs import events_of
 from pot_chain.chain.network import ChainClient
 from pot_chain.owner.errors import NothingToPay, RecordMismatch
 from pot_chain.owner.records import RecordReader
 from pot_chain.owner.tasks import find_task
 from pot_chain.protocol.addresses import Address
+from pot_chain.protocol.eip712 import decision_hash, outcome_hash
 from pot_chain.protocol.record import RoundRecord
 
 
@@ -89,23 +93,47 @@ def earnings_of(client: ChainClient, records: RecordReader, task_id: int, accoun
 
 
 def claim(client: ChainClient, records: RecordReader, task_id: int, account: Address) -> Claimed:
-    """Have ``account`` paid what it has earned and not yet been paid; the client's account pays the fee.
+    """``claim_many`` of one task.
 
-    ``client`` must be synced.
+    Raises:
+        PotError, IpfsError: see ``claim_many``.
+    """
+    return claim_many(client, records, [task_id], account)[0]
+
+
+def claim_many(client: ChainClient, records: RecordReader, task_ids: Sequence[int], account: Address) -> list[Claimed]:
+    """Have ``account`` paid what it has earned in some tasks and not yet been paid, in one transaction.
+
+    The client's account pays the fee; ``client`` must be synced. Of several tasks, those in which nothing is to be had
+    are passed over.
 
     Raises:
         TaskNotFound: there is no such task.
         NothingToPay: the account has earned nothing, or has been paid all of it.
-        RecordMismatch, ProtocolError, IpfsError: the record of the last round cannot be had, or is not the chain's.
+        RecordMismatch, ProtocolError, IpfsError: the record of a last round cannot be had, or is not the chain's.
         ChainError: the transaction fails.
     """
+    claims: list[Claim] = []
+    for task_id in dict.fromkeys(task_ids):
+        try:
+            claims.append(_proven(client, records, task_id, account))
+        except NothingToPay:
+            if len(task_ids) == 1:
+                raise
+    if not claims:
+        raise NothingToPay(f"{account} has nothing to claim in these tasks", "`pot miner status` says why")
+    training = client.training
+    mined = client.send(training.claim(claims[0]) if len(claims) == 1 else training.claim_many(claims))
+    paid = events_of(RewardClaimed, client.contracts.events(mined.logs))
+    if not paid:  # a batch passes over what somebody else has claimed first
+        raise NothingToPay(f"{account} was paid meanwhile, or a round became final", "claim again if anything is left")
+    return [Claimed(e.task_id, e.account, e.amount, e.cumulative, mined.transaction, mined.fee) for e in paid]
+
+
+def _proven(client: ChainClient, records: RecordReader, task_id: int, account: Address) -> Claim:
+    """The claim of an account to what it has earned in a task, with its proof."""
     task = find_task(client, task_id)
     ledger = records.ledger(task)
-    state = client.training.task(task_id)
-    if (ledger.root, ledger.total) != (state.rewards_root, state.allocated):
-        raise RecordMismatch(
-            f"the rewards of task {task_id} changed while they were read", "a round became final meanwhile: try again"
-        )
     cumulative, paid = ledger.cumulative.get(account, 0), client.training.claimed_of(task_id, account)
     if cumulative == 0:
         raise NothingToPay(
@@ -116,8 +144,13 @@ def claim(client: ChainClient, records: RecordReader, task_id: int, account: Add
             f"{account} has been paid all that it has earned in task {task_id}",
             "nothing is lost; more can be claimed after the next round that it is accepted in",
         )
-    mined = client.send(client.training.claim(task_id, account, cumulative, ledger.proof(account)))
-    return Claimed(task_id, account, cumulative - paid, cumulative, mined.transaction, mined.fee)
+    outcome = records.outcome(task, task.finals[-1])
+    if client.training.task(task_id).head != outcome_hash(outcome):
+        raise RecordMismatch(
+            f"the rewards of task {task_id} changed while they were read", "a round became final meanwhile: try again"
+        )
+    proof = tuple(ledger.proof(account))
+    return Claim(task_id, account, cumulative, outcome.rewards_total, decision_hash(outcome), proof)
 
 
 def _verdict(

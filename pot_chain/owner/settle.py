@@ -9,8 +9,6 @@ from pot_chain.chain.network import ChainClient
 from pot_chain.owner.errors import NothingToPay, NotYours, WrongState
 from pot_chain.owner.signer import account_of
 
-ENDED = (TaskState.COMPLETED, TaskState.CANCELLED, TaskState.EXPIRED)
-
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
@@ -47,7 +45,7 @@ def cancel_task(client: ChainClient, task_id: int) -> Cancelled:
     account, task = account_of(client).address, client.training.task(task_id)
     if task.owner != account:
         raise NotYours(f"task {task_id} belongs to {task.owner}, not to {account}", "give the owner's --keystore")
-    if task.state in ENDED:
+    if task.state.ended:
         raise WrongState(
             f"task {task_id} has ended already ({_name(task)})", f"`pot task refund {task_id}` returns what is left"
         )
@@ -58,7 +56,7 @@ def cancel_task(client: ChainClient, task_id: int) -> Cancelled:
         )
     mined = client.send(client.training.cancel_task(task_id))
     task = client.training.task(task_id)
-    return Cancelled(task_id, None if task.state in ENDED else task.round, mined.transaction)
+    return Cancelled(task_id, None if task.state.ended else task.round, mined.transaction)
 
 
 def refund_task(client: ChainClient, task_id: int) -> Refunded:
@@ -74,7 +72,7 @@ def refund_task(client: ChainClient, task_id: int) -> Refunded:
         ChainError: a transaction fails.
     """
     task = client.training.task(task_id)
-    if task.state not in ENDED:
+    if not task.state.ended:
         task = _end_if_due(client, task_id, task)
     amount = task.params.budget - task.allocated - task.refunded
     if amount == 0:

@@ -61,7 +61,7 @@ class Submission:
             *("kind", "task", "round", "miner", "parent", "gradient", "bytes", "loss", "samples"),
         )
         loss = fields["loss"]
-        if fields["kind"] != "submission" or not isinstance(loss, float) or not abs(loss) <= MAX_LOSS:
+        if fields["kind"] != "submission" or not isinstance(loss, float) or not 0 <= loss <= MAX_LOSS:
             raise ProtocolError("not a submission manifest")
         return cls(
             task_id=parse_uint(fields["task"]),

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
+from fractions import Fraction
 from typing import Any
 
 from pot_chain.protocol.addresses import Digest, hex_digest, parse_digest
 from pot_chain.protocol.errors import ProtocolError
 
-_UINT_BITS = {"task_id": 256, "round": 64, "rewards_total": 128, "accepted": 32, "chain_reveals": 32}
+LOSS_UNIT = 1_000_000
+"""Parts of a loss that an outcome tells: millionths."""
+MAX_LOSS_UNITS = (1 << 64) - 1
+"""What a loss that is too great for its field is told as."""
+
+_UINT_BITS = {"task_id": 256, "round": 64, "loss": 64, "accepted": 32, "chain_reveals": 32, "rewards_total": 128}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +26,11 @@ class Outcome:
         parent: digest of the task's last final outcome, or its genesis head.
         checkpoint: digest of the manifest of the next checkpoint.
         record: digest of the round record.
-        rewards_root: root of the cumulative rewards tree after the round.
-        rewards_total: sum of that tree's leaves (wei or token units).
+        loss: the record's training loss in millionths (``loss_units``); the owner's stop-loss looks at it.
         accepted: gradients in the aggregate.
         chain_reveals: on-chain reveals of the round that are counted.
+        rewards_root: root of the cumulative rewards tree after the round.
+        rewards_total: sum of that tree's leaves (wei or token units).
     """
 
     task_id: int
@@ -30,10 +38,11 @@ class Outcome:
     parent: Digest
     checkpoint: Digest
     record: Digest
-    rewards_root: Digest
-    rewards_total: int
+    loss: int
     accepted: int
     chain_reveals: int
+    rewards_root: Digest
+    rewards_total: int
 
     def __post_init__(self) -> None:
         for name, bits in _UINT_BITS.items():
@@ -64,11 +73,25 @@ class Outcome:
             parent=parse_digest(value["parent"]),
             checkpoint=parse_digest(value["checkpoint"]),
             record=parse_digest(value["record"]),
-            rewards_root=parse_digest(value["rewards_root"]),
-            rewards_total=parse_uint(value["rewards_total"]),
+            loss=parse_uint(value["loss"]),
             accepted=parse_uint(value["accepted"]),
             chain_reveals=parse_uint(value["chain_reveals"]),
+            rewards_root=parse_digest(value["rewards_root"]),
+            rewards_total=parse_uint(value["rewards_total"]),
         )
+
+
+def loss_units(loss: float) -> int:
+    """``loss`` in millionths, half to even, computed exactly; at most 2^64 - 1.
+
+    Raises:
+        ProtocolError: NaN or negative.
+    """
+    if math.isnan(loss) or loss < 0:
+        raise ProtocolError(f"a loss is a number from 0, got {loss}")
+    if math.isinf(loss):
+        return MAX_LOSS_UNITS
+    return min(round(Fraction(loss) * LOSS_UNIT), MAX_LOSS_UNITS)
 
 
 def parse_uint(text: object) -> int:

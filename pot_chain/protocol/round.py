@@ -15,7 +15,7 @@ from pot_chain.protocol import canonical
 from pot_chain.protocol.addresses import Address, Digest, canonical_order
 from pot_chain.protocol.eip712 import Domain, outcome_hash, signing_digest
 from pot_chain.protocol.errors import ProtocolError
-from pot_chain.protocol.outcome import Outcome
+from pot_chain.protocol.outcome import Outcome, loss_units
 from pot_chain.protocol.quorum import quorum
 from pot_chain.protocol.record import Reveal, RoundRecord, SignedReport, report_digest
 from pot_chain.protocol.rewards import RewardLedger, RewardRule, round_rewards
@@ -270,10 +270,11 @@ def make_proposal(
         parent=context.parent,
         checkpoint=checkpoint,
         record=canonical.digest(record.to_bytes()),
-        rewards_root=ledger.root,
-        rewards_total=ledger.total,
+        loss=loss_units(record.train_loss),
         accepted=len(accepted),
         chain_reveals=len(collection.chain_reveals),
+        rewards_root=ledger.root,
+        rewards_total=ledger.total,
     )
     return Proposal(outcome, record)
 
@@ -307,6 +308,7 @@ def check_proposal(context: RoundContext, collection: Collection, proposal: Prop
     require(outcome.chain_reveals >= len(collection.chain_reveals), "on-chain reveals are left out")
     require(set(record.rejected) <= set(record.reveals), "a miner is rejected that has revealed nothing")
     require(outcome.accepted == len(record.accepted) > 0, "another number of accepted gradients")
+    require(outcome.loss == loss_units(record.train_loss), "another loss than the record's")
     validators = [report.validator for report in record.reports]
     require(tuple(validators) == canonical_order(set(validators)), "reports must be one a validator, in order")
     require(len(validators) >= quorum(len(context.voters)), "fewer verdict reports than a quorum")

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pot_chain.protocol import canonical
 from pot_chain.protocol.addresses import ZERO_ADDRESS, Address, Digest, parse_address
 from pot_chain.protocol.errors import PotError, ProtocolError
+from pot_chain.protocol.outcome import loss_units
 from pot_chain.protocol.rewards import BASIS_POINTS, RewardRule
 from pot_chain.protocol.units import parse_amount, parse_duration
 
@@ -17,6 +18,10 @@ MAX_SPEC_BYTES = 65_536
 MAX_MINERS = 128
 """Members of a round: a proposal names each of them with its seal, its reveal and its reward, and must fit the wire
 (``round.MAX_PROPOSAL_BYTES``) even if many are rejected."""
+
+
+MAX_STOP_LOSS = 1e8
+"""Greatest loss of a stop-loss: the contract keeps millionths in 48 bits."""
 
 
 class InvalidSpec(ProtocolError):
@@ -134,6 +139,23 @@ class RewardsSpec(_Section):
         return None if value is None else str(value)
 
 
+class StopLossSpec(_Section):
+    """When training that goes wrong ends early.
+
+    Attributes:
+        loss: mean training loss above which a final round ends the task, to the millionth.
+        after: final rounds from which the loss is watched.
+    """
+
+    loss: float = Field(ge=0, le=MAX_STOP_LOSS)
+    after: int = Field(default=1, ge=1, le=1_000_000)
+
+    @property
+    def units(self) -> int:
+        """``loss`` in millionths, as the contract takes it."""
+        return loss_units(self.loss)
+
+
 class TimingSpec(_Section):
     """Windows of the task and its rounds, in seconds of the chain's clock."""
 
@@ -175,6 +197,7 @@ class TaskSpec(_Section):
     miners: MinersSpec = MinersSpec()
     rewards: RewardsSpec = RewardsSpec()
     timing: TimingSpec = TimingSpec()
+    stop_loss: StopLossSpec | None = None
 
     @classmethod
     def parse(cls, value: object) -> TaskSpec:
@@ -227,6 +250,10 @@ class TaskSpec(_Section):
     def with_data(self, manifest: str) -> TaskSpec:
         """The spec with its data pinned under the CID ``manifest``."""
         return self.model_copy(update={"data": DataSpec(manifest=manifest)})
+
+    def with_stop_loss(self, loss: float, after: int) -> TaskSpec:
+        """The spec with a stop-loss: see ``StopLossSpec``."""
+        return TaskSpec.parse(self.model_dump() | {"stop_loss": {"loss": loss, "after": after}})
 
     def with_budget(self, budget: int) -> TaskSpec:
         """The spec with another budget (wei or token units)."""

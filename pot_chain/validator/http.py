@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 
 from pot_chain import __version__
 from pot_chain.protocol import canonical
-from pot_chain.protocol.errors import ProtocolError
+from pot_chain.protocol.errors import PotError, ProtocolError
 from pot_chain.protocol.outcome import parse_uint
 from pot_chain.protocol.record import Reveal, exact_fields, small_uint
 
@@ -33,6 +33,7 @@ async def serve(service: ValidatorService, host: str, port: int) -> web.AppRunne
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     app.router.add_get("/peer", service.mesh.handle)
     app.router.add_post("/reveal", _Handlers(service).reveal)
+    app.router.add_get("/rotation", _Handlers(service).rotation)
     app.router.add_get("/status", _Handlers(service).status)
     app.router.add_get("/metrics", _Handlers(service).metrics)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -77,6 +78,16 @@ class _Handlers:
             self._service.count("reveal", "not used")
             return _error(400, str(error))
         return web.json_response({"status": "taken"})
+
+    async def rotation(self, request: web.Request) -> web.Response:
+        """GET: our signature over the handover to the next validator epoch; 409 while there is none to be had."""
+        try:
+            signature = await self._service.rotation_signature()
+        except PotError as error:
+            return _error(503, str(error))
+        if signature is None:
+            return _error(409, "this validator has no say in the next epoch, or it cannot start yet")
+        return web.json_response({"signature": "0x" + signature.hex()})
 
     async def status(self, request: web.Request) -> web.Response:
         """GET: what this validator is doing."""

@@ -36,6 +36,7 @@ from pot_chain.protocol.votes import Slot
 from pot_chain.validator import frames
 from pot_chain.validator.actor import RoundActor
 from pot_chain.validator.background import Background
+from pot_chain.validator.epochs import EpochKeeper
 from pot_chain.validator.http import serve
 from pot_chain.validator.judge import Judge
 from pot_chain.validator.rounds import OpenRound, TaskShelf, open_rounds
@@ -49,6 +50,8 @@ SKIP_STAGGER_SECONDS = 3
 """How much later each further validator skips an overdue round, so that usually one pays for it."""
 OPEN_RETRY_SECONDS = (1.0, 60.0)
 """First and longest pause when a task cannot be loaded."""
+RENEW_CHECK_SECONDS = 15.0
+"""Between two looks whether the next validator epoch is due."""
 RETIRE_BLOCKS = 64
 """Blocks after which a closed round's votes are forgotten: until then a reorg may open it again."""
 
@@ -137,6 +140,7 @@ class ValidatorService:
         opened.callback(self.guard.close)
         await self._in("follow", self.chain.poll)
         self._begin()
+        self._epochs = EpochKeeper(self.chain, config.account)
         self._shelf = TaskShelf(self.chain, self.store, config.state_dir / "data")
         self.mesh = WebsocketMesh(self.chain.domain, self.me, self.guard.sign_hello, self._on_frame)
         self._services = Services(
@@ -153,6 +157,7 @@ class ValidatorService:
             await self._in("send", config.announce, self.chain)
             await self._in("follow", self.chain.poll)
             self._set_peers(set())
+        self._background.spawn(self._renew_epochs())
         await self.mesh.start()
         opened.push_async_callback(self.mesh.stop)
         log.info("validator %s listens on %s:%d", self.me, config.host, config.port)
@@ -334,6 +339,21 @@ class ValidatorService:
             log.info("task %d round %d: not skipped: %s", *key, error)
         finally:
             self._skipping.discard(key)
+
+    async def rotation_signature(self) -> bytes | None:
+        """Our signature over the handover to the next epoch; see ``EpochKeeper.signature``."""
+        return await self._in("send", self._epochs.signature)
+
+    async def _renew_epochs(self) -> None:
+        """Start the next epoch whenever it is due."""
+        while True:
+            await asyncio.sleep(RENEW_CHECK_SECONDS)
+            try:
+                if await self._in("send", self._epochs.renew_if_due):
+                    self.count("epoch", "started")
+            except PotError as error:
+                log.warning("the validator epoch cannot be renewed now: %s (%s)", error, error.hint)
+                self.count("renew_failed", type(error).__name__)
 
     # -- peers and miners -------------------------------------------------------------------------------------------
 

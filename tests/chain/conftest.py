@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,12 +17,14 @@ from pot_chain.chain.anvil import AnvilConfig, AnvilProcess, fund
 from pot_chain.chain.compiler import Artifact, compile_contracts
 from pot_chain.chain.connection import rpc
 from pot_chain.chain.contract import Call, Contract
-from pot_chain.chain.deploy import Deployment, RegistryConfig, deploy
+from pot_chain.chain.deploy import deploy
+from pot_chain.chain.deployment import Deployment
 from pot_chain.chain.project import Project, find_project
 from pot_chain.chain.reverts import RevertDecoder
 from pot_chain.chain.sender import SenderPolicy, TransactionSender
 from tests.chain.faulty_rpc import FaultyRpc
 from tests.chain.world import World
+from tests.parameters import PARAMETERS
 
 ETHER = 10**18
 FAST = SenderPolicy(timeout=60.0, poll=0.01, max_poll=0.05)
@@ -121,8 +124,7 @@ def new_contracts() -> Callable[[TransactionSender], Deployment]:
     def make(sender: TransactionSender) -> Deployment:
         # two chains started in one second have the same genesis block; the sender's balance makes the next one unique
         rpc(sender.web3, "anvil_mine", ["0x1"])
-        config = RegistryConfig(min_miner_stake=10**16, min_validator_stake=10**18, unbonding_period=60, epoch_length=0)
-        return deploy(sender, config)
+        return deploy(sender, PARAMETERS, salt=secrets.token_bytes(32))
 
     return make
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from eth_account import Account
+from eth_utils import keccak
 from web3 import Web3
 
 from pot_chain.chain import events as ev
@@ -16,24 +17,44 @@ from pot_chain.chain.bindings import Contracts
 from pot_chain.chain.compiler import compile_contracts
 from pot_chain.chain.connection import rpc
 from pot_chain.chain.contract import Call
-from pot_chain.chain.deploy import Deployment
+from pot_chain.chain.deploy import deploy
+from pot_chain.chain.deployment import Deployment
 from pot_chain.chain.errors import ContractReverted, TaskNotFound
 from pot_chain.chain.logs import Event
 from pot_chain.chain.project import Project
 from pot_chain.chain.registry import Registry
 from pot_chain.chain.sender import TransactionSender
-from pot_chain.chain.structs import CommitCertificate, Deadlines, Node, Role, TaskParams, TaskState
+from pot_chain.chain.structs import (
+    Claim,
+    CommitCertificate,
+    Deadlines,
+    Delegation,
+    EpochInfo,
+    Node,
+    Role,
+    Scheme,
+    TaskParams,
+    TaskState,
+)
 from pot_chain.chain.token import Token
 from pot_chain.chain.training import Training
 from pot_chain.protocol.addresses import ZERO_ADDRESS, ZERO_DIGEST, address_bytes
-from pot_chain.protocol.eip712 import Domain, key_ownership_digest, outcome_hash, signing_digest
+from pot_chain.protocol.eip712 import (
+    Domain,
+    decision_hash,
+    key_ownership_digest,
+    outcome_hash,
+    rotation_digest,
+    signing_digest,
+)
 from pot_chain.protocol.outcome import Outcome
 from pot_chain.protocol.rewards import RewardLedger
 from pot_chain.protocol.seal import genesis_head, gradient_seal
 from pot_chain.protocol.signing import address_of, compact, sign_digest
 from pot_chain.protocol.votes import Phase, Slot, Vote
+from tests.parameters import PARAMETERS, parameters
 
-MINER_STAKE, VALIDATOR_STAKE = 10**16, 10**18
+MINER_STAKE, VALIDATOR_STAKE = PARAMETERS.registry.min_miner_stake, PARAMETERS.registry.min_validator_stake
 PARAMS = TaskParams(
     spec=b"\x01" * 32,
     checkpoint=b"\x02" * 32,
@@ -47,6 +68,8 @@ PARAMS = TaskParams(
     commit_window=100,
     reveal_window=50,
     finalize_window=30,
+    stop_loss_after=1,
+    stop_loss=2_000_000,
 )
 
 Deploy = Callable[[TransactionSender], Deployment]
@@ -103,7 +126,7 @@ class Town:
         signed = [index.to_bytes(2, "big") + compact(sign_digest(self.keys[index], digest)) for index in range(signers)]
         return CommitCertificate(epoch, view, b"".join(signed))
 
-    def outcome(self, task_id: int, ledger: RewardLedger, chain_reveals: int = 0) -> Outcome:
+    def outcome(self, task_id: int, ledger: RewardLedger, chain_reveals: int = 0, loss: int = 1_500_000) -> Outcome:
         task = self.training.task(task_id)
         return Outcome(
             task_id=task_id,
@@ -111,10 +134,11 @@ class Town:
             parent=task.head,
             checkpoint=b"\x03" * 32,
             record=b"\x04" * 32,
-            rewards_root=ledger.root,
-            rewards_total=ledger.total,
+            loss=loss,
             accepted=2,
             chain_reveals=chain_reveals,
+            rewards_root=ledger.root,
+            rewards_total=ledger.total,
         )
 
     def pass_time(self, seconds: int) -> None:
@@ -136,7 +160,7 @@ def test_every_function_is_bound(interface: str, binding: type) -> None:
         snake_case(entry["name"]) for entry in compile_contracts()[interface].abi if entry["type"] == "function"
     }
     assert functions
-    assert functions <= set(vars(binding))
+    assert functions - {"slash", "hold"} <= set(vars(binding))  # those two are for courts
 
 
 @pytest.mark.parametrize(
@@ -165,7 +189,7 @@ def test_a_miner_s_life_in_the_registry(town: Town) -> None:
     assert not town.registry.is_active_miner(miner.address)
     with pytest.raises(ContractReverted, match="is locked; the day of its release: 20"):
         miner.send(town.registry.withdraw_stake())
-    town.pass_time(town.registry.unbonding_period())
+    town.pass_time(town.registry.config().unbonding_period)
     withdrawn = town.send(miner, town.registry.withdraw_stake())[0]
     assert withdrawn == ev.StakeWithdrawn(withdrawn.log, miner.address, MINER_STAKE + 5)
     assert town.registry.node(miner.address).role is Role.NONE
@@ -185,11 +209,17 @@ def test_validators_form_an_epoch(town: Town) -> None:
     assert town.registry.bonded_validators() == 4
     advanced = town.send(town.owner, town.registry.advance_epoch())[0]
     keys = tuple(address_of(key) for key in town.keys)
-    assert advanced == ev.EpochAdvanced(advanced.log, 1, 3, keys)
+    assert isinstance(advanced, ev.EpochAdvanced)
+    assert (advanced.epoch, advanced.quorum, advanced.scheme, advanced.vote_keys) == (1, 3, Scheme.ECDSA, keys)
     assert town.registry.epoch_validators(1) == keys
-    assert (town.registry.current_epoch(), town.registry.epoch_quorum(1)) == (1, 3)
-    assert (town.registry.min_miner_stake(), town.registry.min_validator_stake()) == (MINER_STAKE, VALIDATOR_STAKE)
-    assert (town.registry.unbonding_period(), town.registry.epoch_length()) == (60, 0)
+    assert town.registry.current_epoch() == 1
+    config, info = town.registry.config(), town.registry.epoch_info(1)
+    assert replace(config, validator_court=ZERO_ADDRESS, miner_court=ZERO_ADDRESS) == PARAMETERS.registry
+    started = info.started_at
+    assert info == EpochInfo(4, 3, Scheme.ECDSA, started, started, started + config.epoch_lifetime)
+    assert advanced.expires_at == info.expires_at
+    assert town.registry.next_validators() == keys
+    assert town.registry.bls_key_of(operator.address) == b""
     moved = town.send(operators[keys[0]], town.registry.set_endpoint("http://there"))[0]
     assert moved == ev.EndpointChanged(moved.log, operators[keys[0]].address, "http://there")
     assert town.registry.endpoint_of(moved.node) == "http://there"  # type: ignore[attr-defined]
@@ -253,13 +283,15 @@ def test_a_task_from_creation_to_the_last_wei(town: Town) -> None:
     assert training.commit_digest(1, 0, 1, 2, outcome_hash(outcome)) == signing_digest(town.domain, vote)
     with pytest.raises(ContractReverted, match="has 2 signatures, the quorum is 3"):
         owner.send(training.finalize_round(outcome, town.certificate(outcome, 1, signers=2)))
-    final, opened = town.send(owner, training.finalize_round(outcome, town.certificate(outcome, 1, view=2)))
-    assert final == ev.RoundFinalized(
-        final.log, 1, 0, outcome_hash(outcome), 2, outcome.checkpoint, outcome.record, ledger.root, 90
-    )
+    (final,) = town.send(owner, training.finalize_round(outcome, town.certificate(outcome, 1, view=2)))
+    assert isinstance(final, ev.RoundFinalized)
+    assert (final.task_id, final.round, final.digest, final.view_number) == (1, 0, outcome_hash(outcome), 2)
+    assert (final.checkpoint, final.record, final.loss) == (outcome.checkpoint, outcome.record, outcome.loss)
+    assert (final.rewards_root, final.rewards_total, final.next_epoch) == (ledger.root, 90, 1)
+    randomness = bytes.fromhex(rpc(town.web3, "eth_getBlockByNumber", [hex(final.block_number), False])["mixHash"][2:])
+    assert final.next_seed == keccak(outcome_hash(outcome) + (1).to_bytes(32, "big") + randomness)
     task = training.task(1)
-    assert opened == ev.RoundOpened(opened.log, 1, 1, 1, task.seed)
-    assert (task.head, task.checkpoint, task.allocated) == (outcome_hash(outcome), outcome.checkpoint, 90)
+    assert (task.head, task.allocated, task.round, task.epoch) == (outcome_hash(outcome), 90, 1, 1)
 
     # one leaves; the last round
     left = town.send(bob, training.leave(1))[0]
@@ -268,15 +300,24 @@ def test_a_task_from_creation_to_the_last_wei(town: Town) -> None:
     outcome = town.outcome(1, ledger)
     events = town.send(owner, training.finalize_round(outcome, town.certificate(outcome, 1)))
     assert [type(event) for event in events] == [ev.RoundFinalized, ev.TaskCompleted]
+    assert (events[0].next_epoch, events[0].next_seed) == (0, ZERO_DIGEST)  # type: ignore[attr-defined]
     assert training.task(1).state is TaskState.COMPLETED
 
     # money
-    for account, cumulative in ((alice.address, 160), (bob.address, 30)):
-        claimed = town.send(owner, training.claim(1, account, cumulative, ledger.proof(account)))[0]
-        assert claimed == ev.RewardClaimed(claimed.log, 1, account, cumulative, cumulative)
-        assert training.claimed_of(1, account) == cumulative
+    assert training.decision_hash(outcome) == decision_hash(outcome)
+    for_alice, for_bob = (
+        Claim(1, account, cumulative, 190, decision_hash(outcome), tuple(ledger.proof(account)))
+        for account, cumulative in ((alice.address, 160), (bob.address, 30))
+    )
+    claimed = town.send(owner, training.claim(for_alice))[0]
+    assert claimed == ev.RewardClaimed(claimed.log, 1, alice.address, 160, 160)
     with pytest.raises(ContractReverted, match=r"has been paid all it earned in task 1 \(160\)"):
-        owner.send(training.claim(1, alice.address, 160, ledger.proof(alice.address)))
+        owner.send(training.claim(for_alice))
+    (claimed,) = town.send(owner, training.claim_many([for_alice, for_bob]))
+    assert claimed == ev.RewardClaimed(claimed.log, 1, bob.address, 30, 30)
+    assert (training.claimed_of(1, alice.address), training.claimed_of(1, bob.address)) == (160, 30)
+    with pytest.raises(ContractReverted, match="the proof does not show a reward of 31"):
+        owner.send(training.claim(replace(for_bob, cumulative=31)))
     refunded = town.send(owner, training.refund(1))[0]
     assert refunded == ev.TaskRefunded(refunded.log, 1, owner.address, 810)
     assert int(rpc(town.web3, "eth_getBalance", [training.address, "latest"]), 16) == 0
@@ -303,6 +344,72 @@ def test_cancelling(town: Town) -> None:
     requested = town.send(town.owner, town.training.cancel_task(task_id))[0]
     assert requested == ev.CancelRequested(requested.log, task_id, 0)
     assert town.training.task(task_id).cancel_requested
+
+
+def test_a_loss_above_the_limit_stops_the_task(town: Town) -> None:
+    task_id, _ = town.running_task(stop_loss_after=2, rounds=4)
+    for loss, end in ((2_000_001, None), (2_000_000, None), (2_000_001, ev.TaskStopped)):
+        outcome = town.outcome(task_id, RewardLedger(task_id, {}), loss=loss)
+        events = town.send(town.owner, town.training.finalize_round(outcome, town.certificate(outcome, 1)))
+        assert [type(event) for event in events] == [ev.RoundFinalized, *([end] if end else [])]
+    task = town.training.task(task_id)
+    assert (task.state, task.state.ended, task.finalized_rounds) == (TaskState.STOPPED, True, 3)
+
+
+def test_a_delegate_acts_for_a_miner(town: Town) -> None:
+    registry, training = town.registry, town.training
+    town.open_epoch()
+    town.send(town.owner, training.create_task(replace(PARAMS, min_miners=1)))
+    cold, hot = town.add_miner(), town.new_sender()
+    with pytest.raises(ContractReverted, match=f"{hot.address} is no delegate of {cold.address}") as caught:
+        hot.send(training.join_for(1, cold.address))
+    assert "pot miner delegate authorize" in caught.value.hint
+    end = int(rpc(town.web3, "eth_getBlockByNumber", ["latest", False])["timestamp"], 16) + 1000
+    authorized = town.send(cold, registry.authorize_delegate(hot.address, end, 7))[0]
+    assert authorized == ev.DelegateAuthorized(authorized.log, cold.address, hot.address, end, 7)
+    assert registry.is_delegate(cold.address, hot.address)
+    assert registry.delegation(cold.address, hot.address) == Delegation(end, 7)
+    joined = town.send(hot, training.join_for(1, cold.address))[0]
+    assert joined == ev.MinerJoined(joined.log, 1, cold.address, 0)
+    cid_digest, salt = b"\x05" * 32, b"\x06" * 32
+    seal = gradient_seal(town.domain, 1, 0, cold.address, cid_digest, salt)
+    committed = town.send(hot, training.commit_gradient_for(1, 0, seal, cold.address))[0]
+    assert committed == ev.GradientCommitted(committed.log, 1, 0, cold.address, seal)
+    revealed = town.send(hot, training.reveal_gradient_for(1, 0, cid_digest, salt, cold.address))[0]
+    assert revealed == ev.GradientRevealed(revealed.log, 1, 0, cold.address, cid_digest, salt)
+    drawn = town.send(hot, registry.draw_allowance(cold.address, 5))[0]
+    assert drawn == ev.AllowanceDrawn(drawn.log, cold.address, hot.address, 5)
+    assert isinstance(town.send(hot, training.leave_for(1, cold.address))[0], ev.MinerLeft)
+    revoked = town.send(cold, registry.revoke_delegate(hot.address))[0]
+    assert revoked == ev.DelegateRevoked(revoked.log, cold.address, hot.address, 2)
+    assert not registry.is_delegate(cold.address, hot.address)
+
+
+def test_a_rotation_takes_a_certificate_or_time(
+    own_chain: AnvilProcess, new_sender: Callable[..., TransactionSender]
+) -> None:
+    def deploy_slow(sender: TransactionSender) -> Deployment:
+        return deploy(sender, parameters(epoch_length=100))
+
+    town = Town(own_chain.web3(), new_sender, deploy_slow)
+    town.open_epoch()
+    old = town.keys
+    town.add_validator()
+    with pytest.raises(ContractReverted, match="the current validator epoch lasts until"):
+        town.owner.send(town.registry.advance_epoch())
+    town.pass_time(100)
+    with pytest.raises(ContractReverted, match="has 0 signatures, the quorum is 3"):
+        town.owner.send(town.registry.advance_epoch())
+    following = town.registry.next_validators()
+    digest = rotation_digest(Domain(town.deployment.chain_id, town.registry.address, name="NodeRegistry"), 2, following)
+    assert town.registry.rotation_digest(2, following) == digest
+    signed = b"".join(index.to_bytes(2, "big") + compact(sign_digest(old[index], digest)) for index in (0, 1, 3))
+    advanced = town.send(town.owner, town.registry.advance_epoch(signed))[0]
+    assert isinstance(advanced, ev.EpochAdvanced)
+    assert (advanced.epoch, advanced.vote_keys) == (2, following)
+    town.pass_time(200)
+    town.send(town.owner, town.registry.advance_epoch())
+    assert town.registry.current_epoch() == 3
 
 
 def test_skipping_and_expiring(town: Town) -> None:
@@ -383,4 +490,4 @@ def test_a_task_paid_in_tokens(town: Town, probe_project: Project) -> None:
     town.send(town.owner, town.training.cancel_task(1))
     town.send(town.owner, town.training.refund(1))
     assert token.balance_of(town.owner.address) == 5000
-    assert town.training.task(1).rewards_root == ZERO_DIGEST
+    assert (town.training.task(1).allocated, town.training.task(1).refunded) == (0, 1000)

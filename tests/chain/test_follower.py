@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from hypothesis import strategies as st
 from pot_chain.chain.anvil import AnvilConfig, AnvilProcess, fund
 from pot_chain.chain.connection import connect, rpc
 from pot_chain.chain.contract import transfer
-from pot_chain.chain.deploy import Deployment, RegistryConfig, deploy
+from pot_chain.chain.deploy import deploy
+from pot_chain.chain.deployment import Deployment
 from pot_chain.chain.errors import CursorDamaged, ReorgTooDeep, RpcDown
 from pot_chain.chain.follower import Item
 from pot_chain.chain.sender import SenderPolicy, TransactionSender
 from tests.chain.faulty_rpc import FaultyRpc
 from tests.chain.world import World, amounts, drain
+from tests.parameters import PARAMETERS
 
 # ---- order
 
@@ -94,7 +97,7 @@ def settled_world(shared_chain: AnvilProcess) -> World:
     account = Account.create()
     fund(web3, account.address, 10**20)
     sender = TransactionSender(web3, account, SenderPolicy(poll=0.01, max_poll=0.05))
-    world = World(shared_chain, sender, deploy(sender, RegistryConfig(10**16, 10**18, 60, 0)))
+    world = World(shared_chain, sender, deploy(sender, PARAMETERS, salt=secrets.token_bytes(32)))
     for amount in range(1, 12):
         if amount % 4 == 0:
             world.add_in_one_block(amount, amount + 100, amount + 200)

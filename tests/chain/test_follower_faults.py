@@ -13,7 +13,7 @@ import pytest
 
 from pot_chain.chain.anvil import AnvilConfig, AnvilProcess
 from pot_chain.chain.connection import connect, rpc
-from pot_chain.chain.deploy import Deployment
+from pot_chain.chain.deployment import Deployment
 from pot_chain.chain.errors import ReorgTooDeep, RpcDown, RpcError
 from pot_chain.chain.follower import EventFollower, Item, Reorged
 from pot_chain.chain.logs import Event

@@ -9,7 +9,7 @@ from pathlib import Path
 from pot_chain.chain.anvil import AnvilProcess
 from pot_chain.chain.bindings import Contracts
 from pot_chain.chain.connection import rpc
-from pot_chain.chain.deploy import Deployment
+from pot_chain.chain.deployment import Deployment
 from pot_chain.chain.events import StakeAdded
 from pot_chain.chain.follower import EventFollower, Item, Reorged
 from pot_chain.chain.logs import Event, RawLog

@@ -48,8 +48,8 @@ def test_a_task_is_on_chain_and_everything_it_names_is_in_the_store(world: World
     assert training.spec.data.source is None
     assert training.dataset.samples == 1438
     assert len(list(training.dataset.test_batches())) > 0
-    assert training.checkpoint(task.checkpoint).round == 0
-    assert set(training.parameters(task.checkpoint)) == set(training.shapes)
+    assert training.checkpoint(task.params.checkpoint).round == 0
+    assert set(training.parameters(task.params.checkpoint)) == set(training.shapes)
 
 
 def test_data_that_is_pinned_already_is_used(world: World) -> None:

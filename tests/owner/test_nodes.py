@@ -39,7 +39,7 @@ def test_a_miner_registers_once_with_the_least_stake(world: World) -> None:
     client = world.client(world.account())
     address = client.account.address if client.account else ""
     assert register_miner(client)
-    assert client.registry.node(address).stake == client.registry.min_miner_stake()
+    assert client.registry.node(address).stake == client.registry.config().min_miner_stake
     assert not register_miner(client)
     with pytest.raises(RegistrationError, match="is registered as a miner") as caught:
         register_validator(client, "http://127.0.0.1:7001")

@@ -109,7 +109,7 @@ def test_models_of_all_rounds_can_be_downloaded(world: World, tmp_path: Path) ->
     world.play_round(task_id)
     first, latest = (fetch_model(world.client(), world.store, task_id, number) for number in (0, None))
     assert (first.rounds, latest.rounds) == (1, 2)
-    assert latest.digest == world.client().training.task(task_id).checkpoint
+    assert latest.digest == world.client().history.tasks[task_id].checkpoint
 
     path = tmp_path / "new" / "model.safetensors"
     assert latest.save(path) == path.stat().st_size

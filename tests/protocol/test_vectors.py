@@ -44,22 +44,45 @@ def test_statement_hashes_meet_the_vectors(name: str) -> None:
     assert eip712.signing_digest(DOMAIN, statement) == to_bytes(vector["digest"])
 
 
+def outcome_of(message: dict[str, Any]) -> Outcome:
+    decision = message["decision"]
+    return Outcome(
+        task_id=int(decision["taskId"]),
+        round=int(decision["round"]),
+        parent=to_bytes(decision["parent"]),
+        checkpoint=to_bytes(decision["checkpoint"]),
+        record=to_bytes(decision["record"]),
+        loss=int(decision["loss"]),
+        accepted=int(decision["accepted"]),
+        chain_reveals=int(decision["chainReveals"]),
+        rewards_root=to_bytes(message["rewardsRoot"]),
+        rewards_total=int(message["rewardsTotal"]),
+    )
+
+
 def test_outcome_hash_meets_the_vector() -> None:
     vector = VECTORS["structs"]["outcome"]
-    m = vector["message"]
-    outcome = Outcome(
-        task_id=7,
-        round=3,
-        parent=to_bytes(m["parent"]),
-        checkpoint=to_bytes(m["checkpoint"]),
-        record=to_bytes(m["record"]),
-        rewards_root=to_bytes(m["rewardsRoot"]),
-        rewards_total=int(m["rewardsTotal"]),
-        accepted=5,
-        chain_reveals=1,
-    )
+    outcome = outcome_of(vector["message"])
     assert eip712.outcome_hash(outcome) == to_bytes(vector["structHash"])
+    assert eip712.decision_hash(outcome) == to_bytes(VECTORS["structs"]["decision"]["structHash"])
     assert Outcome.from_json(outcome.to_json()) == outcome
+
+
+def test_rotation_digest_meets_the_vector() -> None:
+    vector = VECTORS["structs"]["rotation"]
+    m = vector["message"]
+    made = eip712.rotation_digest(REGISTRY_DOMAIN, int(m["epoch"]), m["voteKeys"])
+    assert made == to_bytes(vector["digest"])
+
+
+@pytest.mark.parametrize(("name", "upheld"), [("minerFault", False), ("minerFaultUpheld", True)])
+def test_fault_digests_meet_the_vectors(name: str, upheld: bool) -> None:
+    vector = VECTORS["structs"][name]
+    m = vector["message"]
+    made = eip712.fault_digest(
+        DOMAIN, int(m["taskId"]), int(m["round"]), m["miner"], to_bytes(m["record"]), upheld=upheld
+    )
+    assert made == to_bytes(vector["digest"])
 
 
 def test_key_ownership_digest_meets_the_vector() -> None:

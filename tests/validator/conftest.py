@@ -18,7 +18,7 @@ from ipfs import open_store
 from ipfs.store import Store
 from pot_chain.chain.anvil import AnvilConfig, AnvilProcess, fund
 from pot_chain.chain.connection import rpc
-from pot_chain.chain.deploy import RegistryConfig, deploy
+from pot_chain.chain.deploy import deploy
 from pot_chain.chain.history import TaskHistory
 from pot_chain.chain.network import ChainClient
 from pot_chain.chain.sender import TransactionSender
@@ -30,6 +30,7 @@ from pot_chain.protocol.errors import PotError
 from pot_chain.protocol.record import RoundRecord
 from pot_chain.protocol.spec import TaskSpec
 from pot_chain.validator.service import ValidatorConfig, ValidatorService
+from tests.parameters import PARAMETERS
 from worker.data import load_source, pin_dataset
 from worker.miner import Miner, MinerConfig
 from worker.models import initial_parameters
@@ -135,7 +136,7 @@ class Chain:
         """A member of the task that does nothing."""
         account = self.account()
         client = ChainClient(self.rpc, self.deployment, account)
-        client.send(client.registry.register_miner(client.registry.min_miner_stake()))
+        client.send(client.registry.register_miner(client.registry.config().min_miner_stake))
         client.send(client.training.join(task_id), gas=500_000)
         return account
 
@@ -243,8 +244,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
         web3 = anvil.web3()
         for account in (*made.validators, made.owner):
             fund(web3, account.address, 100 * ETHER)
-        config = RegistryConfig(ETHER // 100, ETHER, 3600, 0)
-        deploy(TransactionSender(web3, made.owner), config).save(made.deployment)
+        deploy(TransactionSender(web3, made.owner), PARAMETERS).save(made.deployment)
         for account in made.validators:
             port = free_port(made.ports)
             made.ports.append(port)

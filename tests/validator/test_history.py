@@ -15,7 +15,7 @@ from pot_chain.chain.connection import rpc
 from pot_chain.chain.history import History
 from pot_chain.chain.logs import Event, RawLog
 from pot_chain.chain.network import ChainClient
-from pot_chain.chain.structs import Role, TaskParams, TaskState
+from pot_chain.chain.structs import Role, Scheme, TaskParams, TaskState
 from pot_chain.protocol.eip712 import Domain
 from pot_chain.protocol.seal import genesis_head
 from tests.validator.conftest import Chain
@@ -55,7 +55,7 @@ class Tape:
     def opened(self, number: int) -> None:
         self.add(ev.RoundOpened, task_id=1, round=number, epoch=1, seed=bytes([number]) * 32)
 
-    def final(self, number: int) -> None:
+    def final(self, number: int, *, last: bool = False) -> None:
         self.add(
             ev.RoundFinalized,
             task_id=1,
@@ -64,15 +64,18 @@ class Tape:
             view_number=number,
             checkpoint=bytes([0x20 + number]) * 32,
             record=bytes([0x30 + number]) * 32,
+            loss=number,
             rewards_root=bytes([0x40 + number]) * 32,
             rewards_total=number + 1,
+            next_epoch=0 if last else 1,
+            next_seed=bytes(32) if last else bytes([number + 1]) * 32,
         )
 
 
 def random_tape(seed: int) -> Tape:
     """A task's life as the contract allows it."""
     generator, tape = random.Random(seed), Tape()
-    tape.add(ev.EpochAdvanced, epoch=1, quorum=3, vote_keys=())
+    tape.add(ev.EpochAdvanced, epoch=1, quorum=3, scheme=Scheme.ECDSA, expires_at=99, vote_keys=())
     tape.task()
     tape.add(ev.MinerJoined, task_id=1, miner=MINERS[0], from_round=0)
     tape.opened(0)
@@ -93,13 +96,12 @@ def random_tape(seed: int) -> Tape:
             kind = generator.choice([ev.MinerJoined, ev.MinerLeft])
             tape.add(kind, task_id=1, miner=generator.choice(MINERS), from_round=number + 1)
         if generator.random() < 0.7:
-            tape.final(number)
             finals += 1
+            tape.final(number, last=finals == PARAMS.rounds)
         else:
             tape.add(ev.RoundSkipped, task_id=1, round=number)
+            tape.opened(number + 1)
         number += 1
-        if finals < PARAMS.rounds:
-            tape.opened(number)
     tape.add(ev.TaskCompleted, task_id=1)
     return tape
 
@@ -143,6 +145,22 @@ def test_the_current_round_is_the_open_one_of_a_running_task() -> None:
     current = History.fold(DOMAIN, tape.events).tasks[1].current
     assert current is not None
     assert (current.number, current.opened_hash) == (1, tape.events[-1].log.block_hash)
+    tape.final(1)
+    following = History.fold(DOMAIN, tape.events).tasks[1].current
+    assert following is not None
+    assert (following.number, following.epoch, following.seed) == (2, 1, b"\x02" * 32)
+    assert (following.opened_hash, following.parent) == (tape.events[-1].log.block_hash, bytes([0x11]) * 32)
+    tape.final(2, last=True)
+    tape.add(ev.TaskStopped, task_id=1)
+    stopped = History.fold(DOMAIN, tape.events).tasks[1]
+    assert (stopped.current, stopped.state, stopped.ended) == (None, TaskState.STOPPED, True)
+
+
+def test_an_expired_task_has_no_open_round() -> None:
+    tape = Tape()
+    tape.task()
+    tape.opened(0)
+    tape.add(ev.RoundSkipped, task_id=1, round=0)
     tape.add(ev.TaskExpired, task_id=1)
     assert History.fold(DOMAIN, tape.events).tasks[1].current is None
 
@@ -158,7 +176,8 @@ def test_a_vote_key_that_was_given_up_is_still_known_in_its_epoch() -> None:
     tape, operator = Tape(), MINERS[0]
     for key, endpoint in (("0x" + "aa" * 20, "http://old"), ("0x" + "bb" * 20, "http://new")):
         tape.add(ev.NodeRegistered, node=operator, role=Role.VALIDATOR, vote_key=key, stake=1, endpoint=endpoint)
-        tape.add(ev.EpochAdvanced, epoch=1 if endpoint == "http://old" else 2, quorum=1, vote_keys=(key,))
+        epoch = 1 if endpoint == "http://old" else 2
+        tape.add(ev.EpochAdvanced, epoch=epoch, quorum=1, scheme=Scheme.ECDSA, expires_at=99, vote_keys=(key,))
     history = History.fold(DOMAIN, tape.events)
     assert history.operators(1) == {"0x" + "aa" * 20: operator}
     assert history.endpoints(1) == {"0x" + "aa" * 20: "http://new"}
