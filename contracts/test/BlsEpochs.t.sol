@@ -26,7 +26,7 @@ contract BlsEpochsTest is BlsEpochFixture {
         assertEq(keccak256(registry.blsKeyOf(who)), keccak256(BlsSigner.pack(key)), "key");
     }
 
-    function test_RevertIf_RegisterBlsKey_PossessionOfAnotherOperator() public {
+    function test_RegisterBlsKey_RevertWhen_PossessionOfAnotherOperator() public {
         bootEpoch(4);
         address who = operator(voteKeys[0]);
         bytes memory key = BlsSigner.publicKey(blsSecret(voteKeys[1]));
@@ -36,14 +36,14 @@ contract BlsEpochsTest is BlsEpochFixture {
         registry.registerBlsKey(key, proof);
     }
 
-    function test_RevertIf_RegisterBlsKey_NotValidator() public {
+    function test_RegisterBlsKey_RevertWhen_NotValidator() public {
         address miner = newMiner();
         vm.expectRevert(abi.encodeWithSelector(INodeRegistry.NotValidator.selector, miner));
         vm.prank(miner);
         registry.registerBlsKey("", "");
     }
 
-    function test_RevertIf_RegisterBlsKey_NotRegistered() public {
+    function test_RegisterBlsKey_RevertWhen_NotRegistered() public {
         vm.expectRevert(abi.encodeWithSelector(INodeRegistry.NotRegistered.selector, stranger));
         vm.prank(stranger);
         registry.registerBlsKey("", "");

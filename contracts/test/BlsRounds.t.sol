@@ -32,7 +32,7 @@ contract BlsRoundsTest is BlsEpochFixture {
         _finalize(absentees);
     }
 
-    function test_RevertIf_FinalizeRound_ByBls_BelowQuorum() public {
+    function test_FinalizeRound_ByBls_RevertWhen_BelowQuorum() public {
         (IProofOfTraining.Outcome memory outcome, IProofOfTraining.Certificate memory certificate) =
             _certified((1 << (FAULTY + 1)) - 1);
         vm.expectRevert(
@@ -41,21 +41,21 @@ contract BlsRoundsTest is BlsEpochFixture {
         pot.finalizeRound(outcome, certificate);
     }
 
-    function test_RevertIf_FinalizeRound_ByBls_AnotherOutcome() public {
+    function test_FinalizeRound_ByBls_RevertWhen_AnotherOutcome() public {
         (IProofOfTraining.Outcome memory outcome, IProofOfTraining.Certificate memory certificate) = _certified(0);
         outcome.record = keccak256("another record");
         vm.expectPartialRevert(IBlsErrors.InvalidAggregateSignature.selector);
         pot.finalizeRound(outcome, certificate);
     }
 
-    function test_RevertIf_FinalizeRound_ByBls_AnotherView() public {
+    function test_FinalizeRound_ByBls_RevertWhen_AnotherView() public {
         (IProofOfTraining.Outcome memory outcome, IProofOfTraining.Certificate memory certificate) = _certified(0);
         certificate.viewNumber = 1;
         vm.expectPartialRevert(IBlsErrors.InvalidAggregateSignature.selector);
         pot.finalizeRound(outcome, certificate);
     }
 
-    function test_RevertIf_FinalizeRound_EcdsaCertificateInABlsEpoch() public {
+    function test_FinalizeRound_RevertWhen_EcdsaCertificateInABlsEpoch() public {
         uint256 taskId = runningTask();
         IProofOfTraining.Outcome memory outcome = outcomeOf(taskId, 0, REWARD);
         IProofOfTraining.Certificate memory certificate = certify(outcome, quorum());
