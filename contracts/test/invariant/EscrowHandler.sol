@@ -1,72 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.28;
 
-import {Base} from "../Base.sol";
+import {EscrowBooks} from "./EscrowBooks.sol";
+import {EscrowThieves} from "./EscrowThieves.sol";
 import {Merkle} from "../Merkle.sol";
 import {TestToken} from "../mocks/TestToken.sol";
 import {IProofOfTraining} from "../../src/interfaces/IProofOfTraining.sol";
 import {NodeRegistry} from "../../src/NodeRegistry.sol";
 import {ProofOfTraining} from "../../src/ProofOfTraining.sol";
 
-/// @notice Drives tasks through their lives for the invariant tests: owner, miners, a relayer with real certificates, thieves,
-///         donors and time. It keeps its own books (ghosts), which the invariants compare with the contract's.
+/// @notice Drives tasks through their lives for the invariant tests: owner, miners and their delegates, a relayer with real
+///         certificates, rotating validators, a court, donors and time; thieves are in EscrowThieves, the books in EscrowBooks.
 /// @dev No call of a handler function may revert (fail_on_revert): each checks what it needs and returns if it is not there.
-contract EscrowHandler is Base {
-    uint256 public constant EARNERS = 4;
-    uint256 private constant MAX_TASKS = 6;
-    address private constant THIEF = address(0x7E1EF);
-
-    /// @dev What the handler knows of a task.
-    struct Ghost {
-        uint256 budget;
-        uint256 allocated;
-        uint256 refunded;
-        uint256 finals;
-        uint256 skips;
-        uint256 members;
-        bytes32 head;
-        IProofOfTraining.TaskState state;
-        uint128[4] promised;
-        uint256[4] paid;
-    }
-
-    ProofOfTraining private immutable POT;
-    NodeRegistry private immutable REGISTRY;
-    TestToken private immutable TOKEN;
-
-    uint256[] private _voteKeys;
-    address[] private _miners;
-    address private _owner = account("owner");
-
-    mapping(uint256 taskId => Ghost) private _ghosts;
-    mapping(uint256 taskId => mapping(address miner => bool)) private _joined;
-    /// @dev The latest certificate that was accepted, to be replayed.
-    bytes private _usedCall;
-
-    uint256 public taskCount;
-    uint256 public forcedEther;
-    uint256 public donatedTokens;
-    /// @notice Attempts of thieves that succeeded.
-    uint256 public thefts;
-    /// @notice How often each path was taken, to see that the run reaches all of them.
-    mapping(bytes32 path => uint256) public taken;
-
+contract EscrowHandler is EscrowThieves {
     constructor(
         ProofOfTraining pot,
         NodeRegistry registry,
         TestToken token,
         uint256[] memory voteKeys,
         address[] memory miners
-    ) {
-        (POT, REGISTRY, TOKEN) = (pot, registry, token);
-        (_voteKeys, _miners) = (voteKeys, miners);
-        vm.prank(_owner);
-        token.approve(address(pot), type(uint256).max);
-    }
+    ) EscrowBooks(pot, registry, token, voteKeys, miners) {}
 
     // ---- the owner
 
-    function createTask(bool native, uint96 budget, uint8 rounds, uint8 minMiners, uint8 maxSkips) external {
+    function createTask(bool native, uint96 budget, uint8 rounds, uint8 minMiners, uint8 maxSkips, uint8 stopLoss)
+        external
+    {
         if (taskCount == MAX_TASKS) return;
         IProofOfTraining.TaskParams memory params;
         params.spec = keccak256("spec");
@@ -78,6 +37,7 @@ contract EscrowHandler is Base {
         params.minMiners = uint32(bound(minMiners, 1, 2));
         params.maxMiners = 3;
         params.maxSkips = uint32(bound(maxSkips, 0, 3));
+        (params.stopLossAfter, params.stopLoss) = (stopLoss % 4, stopLoss / 4 % 4);
         (params.startWindow, params.commitWindow) = (1 days, 60);
         (params.revealWindow, params.finalizeWindow) = (30, 120);
 
@@ -125,8 +85,19 @@ contract EscrowHandler is Base {
         (uint256 taskId, Ghost storage ghost, IProofOfTraining.Task memory t) = _pick(seed);
         address miner = _miners[who % _miners.length];
         if (taskId == 0 || !_isLive(t.state) || _joined[taskId][miner] || t.members == t.params.maxMiners) return;
-        vm.prank(miner);
-        POT.join(taskId);
+        if (!REGISTRY.isActiveMiner(miner)) {
+            vm.prank(miner);
+            (bool success,) = address(POT).call(abi.encodeCall(POT.join, (taskId)));
+            assertFalse(success, "without a stake nobody joins");
+            return _count("join refused");
+        }
+        if (_byDelegate(seed)) {
+            vm.prank(HOT);
+            POT.joinFor(taskId, miner);
+        } else {
+            vm.prank(miner);
+            POT.join(taskId);
+        }
         _joined[taskId][miner] = true;
         ++ghost.members;
         if (t.state == IProofOfTraining.TaskState.Open && ghost.members == t.params.minMiners) {
@@ -139,8 +110,13 @@ contract EscrowHandler is Base {
         (uint256 taskId, Ghost storage ghost, IProofOfTraining.Task memory t) = _pick(seed);
         address miner = _miners[who % _miners.length];
         if (taskId == 0 || !_isLive(t.state) || !_joined[taskId][miner]) return;
-        vm.prank(miner);
-        POT.leave(taskId);
+        if (_byDelegate(seed)) {
+            vm.prank(HOT);
+            POT.leaveFor(taskId, miner);
+        } else {
+            vm.prank(miner);
+            POT.leave(taskId);
+        }
         _joined[taskId][miner] = false;
         --ghost.members;
         _count("leave");
@@ -154,10 +130,12 @@ contract EscrowHandler is Base {
         (uint64 commitDeadline,,) = POT.deadlines(taskId);
         if (block.timestamp > commitDeadline) return;
         bytes32 seal = keccak256(abi.encode(block.chainid, address(POT), taskId, t.round, miner, cid, bytes32(seed)));
-        vm.prank(miner);
-        POT.commitGradient(taskId, t.round, seal);
-        vm.prank(miner);
-        POT.revealGradient(taskId, t.round, cid, bytes32(seed));
+        vm.prank(_byDelegate(seed) ? HOT : miner);
+        if (_byDelegate(seed)) POT.commitGradientFor(taskId, t.round, seal, miner);
+        else POT.commitGradient(taskId, t.round, seal);
+        vm.prank(_byDelegate(seed) ? miner : HOT);
+        if (_byDelegate(seed)) POT.revealGradient(taskId, t.round, cid, bytes32(seed));
+        else POT.revealGradientFor(taskId, t.round, cid, bytes32(seed), miner);
         _count("commitAndReveal");
     }
 
@@ -167,34 +145,27 @@ contract EscrowHandler is Base {
     function finalizeRound(uint256 seed, uint128 increase, uint128[4] calldata raises) external {
         (uint256 taskId, Ghost storage ghost, IProofOfTraining.Task memory t) = _pick(seed);
         if (taskId == 0 || t.state != IProofOfTraining.TaskState.Running) return;
+        if (block.timestamp > REGISTRY.epochInfo(t.epoch).expiresAt) return; // see stealByAnotherEpoch
         increase = uint128(bound(increase, 0, t.params.rewardPerRound));
         for (uint256 i = 0; i < EARNERS; ++i) {
             ghost.promised[i] += uint128(bound(raises[i], 0, t.params.rewardPerRound / 2));
         }
-        IProofOfTraining.Outcome memory outcome = IProofOfTraining.Outcome({
-            taskId: taskId,
-            round: t.round,
-            parent: t.head,
-            checkpoint: keccak256(abi.encode(seed)),
-            record: keccak256(abi.encode(seed, "record")),
-            rewardsRoot: Merkle.root(_leaves(taskId)),
-            rewardsTotal: t.allocated + increase,
-            accepted: t.members,
-            chainReveals: t.chainReveals
-        });
-        bytes32 digest = POT.outcomeDigest(outcome);
-        bytes32 vote = POT.commitDigest(taskId, t.round, t.epoch, 0, digest);
-        bytes memory signatures = _sign(vote, 3 + seed % 2);
-        IProofOfTraining.Certificate memory certificate =
-            IProofOfTraining.Certificate({epoch: t.epoch, viewNumber: 0, signatures: signatures});
-        _usedCall = abi.encodeCall(POT.finalizeRound, (outcome, certificate));
-        POT.finalizeRound(outcome, certificate);
+        IProofOfTraining.Outcome memory outcome = _outcome(taskId, t, Merkle.root(_leaves(taskId)), increase, seed >> 8);
+        bytes memory data = abi.encodeCall(POT.finalizeRound, (outcome, _certify(outcome, t.epoch, 3 + seed % 2)));
+        (bool success,) = address(POT).call(data);
+        assertTrue(success, "a quorum of a living epoch decides");
+        _usedCalls.push(data);
+        _finals[taskId].push(outcome);
 
         ghost.allocated += increase;
-        ghost.head = digest;
+        ghost.head = POT.outcomeDigest(outcome);
         ++ghost.finals;
+        uint256 watchedFrom = t.params.stopLossAfter;
+        bool tooHigh = watchedFrom != 0 && ghost.finals >= watchedFrom && outcome.loss > t.params.stopLoss;
         if (ghost.finals == t.params.rounds) ghost.state = IProofOfTraining.TaskState.Completed;
         else if (t.cancelRequested) ghost.state = IProofOfTraining.TaskState.Cancelled;
+        else if (tooHigh) ghost.state = IProofOfTraining.TaskState.Stopped;
+        else _noteOpened(taskId);
         _count("finalizeRound");
     }
 
@@ -207,58 +178,61 @@ contract EscrowHandler is Base {
         ++ghost.skips;
         if (t.cancelRequested) ghost.state = IProofOfTraining.TaskState.Cancelled;
         else if (t.consecutiveSkips == t.params.maxSkips) ghost.state = IProofOfTraining.TaskState.Expired;
+        else _noteOpened(taskId);
         _count("skipRound");
     }
 
-    function advanceEpoch() external {
-        vm.warp(block.timestamp + REGISTRY.epochLength());
-        REGISTRY.advanceEpoch();
+    /// @dev The set of the four stays the same; what changes is the number of the epoch, which every vote names.
+    function advanceEpoch(bool byAnybody) external {
+        uint64 current = REGISTRY.currentEpoch();
+        uint256 from = REGISTRY.epochInfo(current).replaceableAt;
+        if (byAnybody) from += REGISTRY.config().epochLength;
+        if (block.timestamp < from) vm.warp(from);
+        bytes32 digest = REGISTRY.rotationDigest(current + 1, REGISTRY.nextValidators());
+        REGISTRY.advanceEpoch(byAnybody ? bytes("") : _sign(digest, 3));
         _count("advanceEpoch");
+    }
+
+    /// @dev A court takes a miner's stake while it works: its memberships and rewards go on, but it joins nothing more.
+    function slashMiner(uint256 who, uint128 amount) external {
+        if (who % 16 != 0) return; // a miner that is gone does not come back
+        address miner = _miners[_miners.length - 1];
+        address court = REGISTRY.config().minerCourt;
+        vm.prank(court);
+        REGISTRY.slash(miner, amount);
+        _count("slashMiner");
     }
 
     // ---- earners
 
     function claim(uint256 seed, uint256 who) external {
-        (uint256 taskId, Ghost storage ghost, IProofOfTraining.Task memory t) = _pick(seed);
+        (uint256 taskId, Ghost storage ghost,) = _pick(seed);
         who %= EARNERS;
-        // the tree of the contract is the one of the latest final round
-        if (taskId == 0 || t.finalizedRounds == 0) return;
-        if (ghost.promised[who] <= ghost.paid[who] || t.allocated == t.claimed) return;
-        bytes32[] memory proof = Merkle.proof(_leaves(taskId), who);
-        ghost.paid[who] += POT.claim(taskId, earner(who), ghost.promised[who], proof);
+        uint256 due = taskId == 0 ? 0 : _dueTo(taskId, who);
+        if (due == 0) return; // see stealBySecondClaim
+        assertEq(POT.claim(_claimOf(taskId, who)), due, "what is due");
+        ghost.paid[who] += due;
         _count("claim");
     }
 
-    // ---- thieves: whatever they try reverts
-
-    function stealByForgedLeaf(uint256 seed, uint128 amount, uint256 who) external {
-        (uint256 taskId,,) = _pick(seed);
-        if (taskId == 0) return;
-        bytes32[] memory proof = Merkle.proof(_leaves(taskId), who % EARNERS);
-        _attempt(abi.encodeCall(POT.claim, (taskId, THIEF, amount, proof)));
-    }
-
-    function stealBySecondRefund(uint256 seed) external {
-        (uint256 taskId, Ghost storage ghost, IProofOfTraining.Task memory t) = _pick(seed);
-        if (taskId == 0 || (!_isLive(t.state) && ghost.refunded == 0)) return;
-        _attempt(abi.encodeCall(POT.refund, (taskId)));
-    }
-
-    function stealByReplayedCertificate() external {
-        if (_usedCall.length > 0) _attempt(_usedCall);
-    }
-
-    function stealByTooFewSignatures(uint256 seed, uint256 count) external {
-        (uint256 taskId,, IProofOfTraining.Task memory t) = _pick(seed);
-        if (taskId == 0) return;
-        IProofOfTraining.Outcome memory outcome = IProofOfTraining.Outcome(
-            taskId, t.round, t.head, 0, 0, Merkle.leaf(taskId, THIEF, t.params.rewardPerRound), t.allocated, 0, 0
-        );
-        outcome.rewardsTotal += t.params.rewardPerRound;
-        bytes32 vote = POT.commitDigest(taskId, t.round, t.epoch, 0, POT.outcomeDigest(outcome));
-        IProofOfTraining.Certificate memory certificate =
-            IProofOfTraining.Certificate(t.epoch, 0, _sign(vote, count % 3));
-        _attempt(abi.encodeCall(POT.finalizeRound, (outcome, certificate)));
+    /// @dev Every earner of every task from some task on, whether anything is due or not, and one request twice.
+    function claimMany(uint256 seed) external {
+        (uint256 first,,) = _pick(seed);
+        if (first == 0) return;
+        uint256 size = (taskCount - first + 1) * EARNERS;
+        IProofOfTraining.Claim[] memory requests = new IProofOfTraining.Claim[](size + 1);
+        for (uint256 i = 0; i < size; ++i) {
+            requests[i] = _claimOf(first + i / EARNERS, i % EARNERS);
+        }
+        requests[size] = requests[seed % size];
+        uint256[] memory amounts = POT.claimMany(requests);
+        for (uint256 i = 0; i < size; ++i) {
+            uint256 due = _dueTo(first + i / EARNERS, i % EARNERS);
+            assertEq(amounts[i], due, "what is due");
+            _ghosts[first + i / EARNERS].paid[i % EARNERS] += due;
+        }
+        assertEq(amounts[size], 0, "nobody is paid twice");
+        _count("claimMany");
     }
 
     // ---- nature
@@ -278,59 +252,22 @@ contract EscrowHandler is Base {
         vm.prevrandao(randao);
     }
 
-    // ---- for the invariants
-
-    function ghostOf(uint256 taskId) external view returns (Ghost memory) {
-        return _ghosts[taskId];
-    }
-
-    function earner(uint256 i) public pure returns (address) {
-        return address(uint160(uint256(keccak256(abi.encode("earner", i)))));
-    }
-
-    function thief() external pure returns (address) {
-        return THIEF;
+    /// @dev Longer than an epoch lives: open rounds can only be skipped from then on.
+    function passWeeks(uint8 choice) external {
+        if (choice % 8 != 0) return;
+        vm.warp(block.timestamp + REGISTRY.config().epochLifetime + 1);
+        _count("passWeeks");
     }
 
     // ---- internal
 
-    function _pick(uint256 seed)
-        private
-        view
-        returns (uint256 taskId, Ghost storage ghost, IProofOfTraining.Task memory t)
-    {
-        if (taskCount > 0) taskId = 1 + seed % taskCount; // 0: there is none yet
-        ghost = _ghosts[taskId];
-        t = POT.task(taskId);
+    /// @dev Half of what miners do, their delegates do.
+    function _byDelegate(uint256 seed) private pure returns (bool) {
+        return seed >> 255 == 1;
     }
 
-    function _isLive(IProofOfTraining.TaskState state) private pure returns (bool) {
-        return state == IProofOfTraining.TaskState.Open || state == IProofOfTraining.TaskState.Running;
-    }
-
-    function _leaves(uint256 taskId) private view returns (bytes32[] memory leaves) {
-        leaves = new bytes32[](EARNERS);
-        for (uint256 i = 0; i < EARNERS; ++i) {
-            leaves[i] = Merkle.leaf(taskId, earner(i), _ghosts[taskId].promised[i]);
-        }
-    }
-
-    function _sign(bytes32 digest, uint256 count) private view returns (bytes memory signatures) {
-        for (uint256 i = 0; i < count; ++i) {
-            (bytes32 r, bytes32 vs) = vm.signCompact(_voteKeys[i], digest);
-            // forge-lint: disable-next-line(unsafe-typecast)
-            signatures = abi.encodePacked(signatures, uint16(i), r, vs); // four validators
-        }
-    }
-
-    function _attempt(bytes memory data) private {
-        vm.prank(THIEF);
-        (bool success,) = address(POT).call(data);
-        if (success) ++thefts;
-        _count("theft attempted");
-    }
-
-    function _count(string memory path) private {
-        ++taken[keccak256(bytes(path))];
+    /// @dev A round that opens is bound to the current epoch.
+    function _noteOpened(uint256 taskId) private view {
+        assertEq(POT.task(taskId).epoch, REGISTRY.currentEpoch(), "epoch of the round");
     }
 }
