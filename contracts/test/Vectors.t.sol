@@ -43,25 +43,29 @@ contract VectorsTest is Base {
     }
 
     function test_Vectors_TypeHashes() public view {
+        assertEq(_pot.decisionTypeHash(), _bytes32(".structs.decision.typeHash"), "Decision");
         assertEq(_pot.outcomeTypeHash(), _bytes32(".structs.outcome.typeHash"), "Outcome");
         assertEq(_pot.commitTypeHash(), _bytes32(".structs.commit.typeHash"), "Commit");
     }
 
+    function test_Vectors_Decision() public view {
+        IProofOfTraining.Outcome memory outcome = _outcome(".structs.decision.message.");
+        assertEq(_pot.decisionHash(outcome), _bytes32(".structs.decision.structHash"), "hashStruct");
+    }
+
     function test_Vectors_Outcome() public view {
         string memory at = ".structs.outcome.message.";
-        IProofOfTraining.Outcome memory outcome = IProofOfTraining.Outcome({
-            taskId: _uint(string.concat(at, "taskId")),
-            round: uint64(_uint(string.concat(at, "round"))),
-            parent: _bytes32(string.concat(at, "parent")),
-            checkpoint: _bytes32(string.concat(at, "checkpoint")),
-            record: _bytes32(string.concat(at, "record")),
-            loss: uint64(_uint(string.concat(at, "loss"))),
-            accepted: uint32(_uint(string.concat(at, "accepted"))),
-            chainReveals: uint32(_uint(string.concat(at, "chainReveals"))),
-            rewardsRoot: _bytes32(string.concat(at, "rewardsRoot")),
-            rewardsTotal: uint128(_uint(string.concat(at, "rewardsTotal")))
-        });
+        IProofOfTraining.Outcome memory outcome = _outcome(string.concat(at, "decision."));
+        outcome.rewardsRoot = _bytes32(string.concat(at, "rewardsRoot"));
+        outcome.rewardsTotal = uint128(_uint(string.concat(at, "rewardsTotal")));
         assertEq(_pot.outcomeDigest(outcome), _bytes32(".structs.outcome.structHash"), "hashStruct");
+    }
+
+    function test_Vectors_Rotation() public view {
+        string memory at = ".structs.rotation.message.";
+        address[] memory voteKeys = vm.parseJsonAddressArray(_json, string.concat(at, "voteKeys"));
+        bytes32 digest = _registry.rotationDigest(uint64(_uint(string.concat(at, "epoch"))), voteKeys);
+        assertEq(digest, _bytes32(".structs.rotation.digest"), "digest");
     }
 
     function test_Vectors_Commit() public view {
@@ -130,6 +134,18 @@ contract VectorsTest is Base {
         }
         assertGe(trees, 6, "trees");
         assertGe(leaves, 32, "leaves");
+    }
+
+    /// @dev The decision at a place of the file; without rewards.
+    function _outcome(string memory at) private view returns (IProofOfTraining.Outcome memory outcome) {
+        outcome.taskId = _uint(string.concat(at, "taskId"));
+        outcome.round = uint64(_uint(string.concat(at, "round")));
+        outcome.parent = _bytes32(string.concat(at, "parent"));
+        outcome.checkpoint = _bytes32(string.concat(at, "checkpoint"));
+        outcome.record = _bytes32(string.concat(at, "record"));
+        outcome.loss = uint64(_uint(string.concat(at, "loss")));
+        outcome.accepted = uint32(_uint(string.concat(at, "accepted")));
+        outcome.chainReveals = uint32(_uint(string.concat(at, "chainReveals")));
     }
 
     function _checkLeaf(string memory at, uint256 taskId, bytes32 root) private view {

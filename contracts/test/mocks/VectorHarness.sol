@@ -14,6 +14,10 @@ contract VectorHarness is ProofOfTraining {
         return _domainSeparatorV4();
     }
 
+    function decisionTypeHash() external pure returns (bytes32) {
+        return ProtocolHashes.DECISION_TYPEHASH;
+    }
+
     function outcomeTypeHash() external pure returns (bytes32) {
         return ProtocolHashes.OUTCOME_TYPEHASH;
     }
