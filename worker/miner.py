@@ -14,13 +14,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-
-from eth_account.signers.local import LocalAccount
 
 from ipfs import open_store
 from ipfs.errors import IpfsError
+from pot_chain.chain.acting import MinerCalls
 from pot_chain.chain.contract import Call
 from pot_chain.chain.errors import ContractReverted
 from pot_chain.chain.history import RoundHistory, TaskHistory
@@ -34,6 +32,7 @@ from pot_chain.protocol.quorum import weak_quorum
 from pot_chain.protocol.record import Reveal
 from pot_chain.protocol.seal import gradient_seal
 from worker.gradient import compute_gradient
+from worker.miner_config import MinerConfig, NoRight, TaskUnavailable
 from worker.miner_journal import JournalDamaged, Sealed, SubmissionJournal
 from worker.poison import Context as AttackContext
 from worker.poison import attack
@@ -53,34 +52,9 @@ JOIN_GAS = 500_000
 """The join that completes the task's members also opens its first round, and an estimate made a moment before does not
 know that it will be this one."""
 
+__all__ = ["Miner", "MinerConfig", "TaskUnavailable", "run_miner"]
+
 log = logging.getLogger(__name__)
-
-
-class TaskUnavailable(PotError):
-    """The task cannot be mined: it does not exist, has ended, or is full."""
-
-
-@dataclass(frozen=True)
-class MinerConfig:
-    """How a miner is run.
-
-    Attributes:
-        account: unlocked; earns the rewards.
-        state_dir: holds the journal of submissions; losing it loses the round that is open.
-        misbehave: name of an attack of ``worker.poison``: a tool of demonstrations and tests.
-        misbehave_rounds: first and last round of the attack.
-        keep_seconds: how long the gradient of a final round stays pinned, the evidence window.
-    """
-
-    rpc_url: str
-    ipfs_url: str
-    deployment: Path
-    account: LocalAccount
-    state_dir: Path
-    task_id: int
-    misbehave: str | None = None
-    misbehave_rounds: tuple[int, int] | None = None
-    keep_seconds: int = 7 * 86_400
 
 
 def run_miner(config: MinerConfig, on_event: Callable[[dict[str, Any]], None] = lambda _: None) -> None:
@@ -126,8 +100,9 @@ class Miner:
 
     def __init__(self, config: MinerConfig, on_event: Callable[[dict[str, Any]], None]) -> None:
         self.config = config
-        self.me: Address = config.account.address
+        self.me: Address = config.delegate_of or config.account.address
         self.chain = ChainClient(config.rpc_url, config.deployment, config.account)
+        self._calls = MinerCalls(self.chain.training, self.me, delegated=config.delegate_of is not None)
         self.store = open_store(config.ipfs_url)
         self._on_event = on_event
         self._journal = SubmissionJournal(
@@ -194,16 +169,26 @@ class Miner:
 
     def _register_and_join(self) -> None:
         """Register with the least stake if needed, and join; both are skipped when they are done already."""
-        if not self.chain.registry.is_active_miner(self.me):
+        if self._calls.delegated:
+            self._require_right()
+        elif not self.chain.registry.is_active_miner(self.me):
             stake = self.chain.registry.config().min_miner_stake
             register = self.chain.registry.register_miner(stake)
             if self._send(register, unless=lambda: self.chain.registry.is_active_miner(self.me)):
                 self._emit("registered", stake_wei=stake)
         if self._is_member_from_now_on():
             return
-        join = self.chain.training.join(self.config.task_id)
+        join = self._calls.join(self.config.task_id)
         if self._send(join, unless=self._is_member_from_now_on, gas=JOIN_GAS):
             self._emit("joined", task=self.config.task_id)
+
+    def _require_right(self) -> None:
+        hot = self.config.account.address
+        if not self.chain.registry.is_delegate(self.me, hot) or not self.chain.registry.is_active_miner(self.me):
+            raise NoRight(
+                f"{hot} may not mine for {self.me}, or no longer, or that is no bonded miner",
+                f"`pot miner delegate authorize {hot}`, with the wallet of {self.me}, gives it the right",
+            )
 
     def _send(self, call: Call, unless: Callable[[], bool], gas: int | None = None) -> bool:
         """Send a transaction; returns False if it was refused because ``unless`` has come true meanwhile.
@@ -248,7 +233,7 @@ class Miner:
             except NotFinite as error:
                 self._give_up(current, str(error))
                 return
-        commit = self.chain.training.commit_gradient(task.task_id, current.number, sealed.seal)
+        commit = self._calls.commit(task.task_id, current.number, sealed.seal)
         if self._send(commit, unless=lambda: self._is_over(current) or self.me in self._now(current).commits):
             self._emit("committed", round=current.number, seal="0x" + sealed.seal.hex())
 
@@ -352,7 +337,7 @@ class Miner:
         closes = self._opened(current) + params.commit_window + params.reveal_window
         if self.me in current.reveals or not closes - params.reveal_window // 2 <= self.chain.now <= closes:
             return
-        reveal = self.chain.training.reveal_gradient(task.task_id, current.number, sealed.cid_digest, sealed.salt)
+        reveal = self._calls.reveal(task.task_id, current.number, sealed.cid_digest, sealed.salt)
         if self._send(reveal, unless=lambda: self._is_over(current) or self.me in self._now(current).reveals):
             self._emit("revealed_on_chain", round=current.number)
 

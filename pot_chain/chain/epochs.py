@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
-import aiohttp
+import requests
+from urllib3.exceptions import HTTPError
 
-from pot_chain.chain.connection import rpc
+from pot_chain.chain.connection import LOOPBACK, rpc
 from pot_chain.chain.network import ChainClient
 from pot_chain.protocol import canonical
 from pot_chain.protocol.addresses import Address, Digest, canonical_order
@@ -70,7 +73,7 @@ def _certificate(client: ChainClient) -> bytes:
         return b""
     handover, voters = next_handover(client), registry.epoch_validators(current)
     endpoints = {key: registry.endpoint_of(registry.operator_of(key)) for key in voters}
-    signatures = asyncio.run(_collect({key: url for key, url in endpoints.items() if url}, handover.digest))
+    signatures = _collect({key: url for key, url in endpoints.items() if url}, handover.digest)
     if client.account is not None and client.account.address in voters:
         signatures[client.account.address] = sign_digest(bytes(client.account.key), handover.digest)
     log.info("%d of %d validators sign the handover to epoch %d", len(signatures), len(voters), handover.epoch)
@@ -78,26 +81,45 @@ def _certificate(client: ChainClient) -> bytes:
     return b"".join(voters.index(key).to_bytes(2, "big") + compact(signatures[key]) for key in chosen)
 
 
-async def _collect(endpoints: Mapping[Address, str], digest: Digest) -> dict[Address, bytes]:
-    """Signatures over ``digest`` of those that give one.
+def _collect(endpoints: Mapping[Address, str], digest: Digest) -> dict[Address, bytes]:
+    """Signatures over ``digest`` of those that give one in time.
 
-    The endpoints are strangers' words: redirects are not followed and no more than the beginning of an answer is read.
+    The endpoints are strangers' words: redirects are not followed, only the beginning of an answer is read, and a
+    server that drips its answer keeps nobody.
     """
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)) as session:
-        answers = await asyncio.gather(*(_ask(session, key, url, digest) for key, url in endpoints.items()))
-    return {key: answer for key, answer in zip(endpoints, answers, strict=True) if answer is not None}
+    found: dict[Address, bytes] = {}
+    lock = threading.Lock()
+
+    def ask(key: Address, url: str) -> None:
+        signature = _ask(key, url, digest)
+        if signature is not None:
+            with lock:
+                found[key] = signature
+
+    threads = [threading.Thread(target=ask, args=item, daemon=True) for item in endpoints.items()]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    with lock:
+        return dict(found)
 
 
-async def _ask(session: aiohttp.ClientSession, key: Address, url: str, digest: Digest) -> bytes | None:
+def _ask(key: Address, url: str, digest: Digest) -> bytes | None:
     try:
-        async with session.get(url.rstrip("/") + "/rotation", allow_redirects=False) as answer:
-            body = await answer.content.read(MAX_ANSWER_BYTES)
+        with requests.Session() as session:
+            session.trust_env = urlsplit(url).hostname not in LOOPBACK  # no proxy to this machine
+            with session.get(
+                url.rstrip("/") + "/rotation", timeout=TIMEOUT_SECONDS, allow_redirects=False, stream=True
+            ) as answer:
+                body = answer.raw.read(MAX_ANSWER_BYTES)
         value: Any = canonical.parse(body, max_bytes=MAX_ANSWER_BYTES)
         signature = bytes.fromhex(value["signature"][2:])
         if recover(digest, signature) == key:
             return signature
         log.info("validator %s signs another handover", key)
-    # TimeoutError is an OSError, InvalidURL a ValueError
-    except (aiohttp.ClientError, OSError, ProtocolError, ValueError, KeyError, TypeError) as error:
+    # requests' errors are OSErrors, most of them; InvalidURL and the like are ValueErrors
+    except (OSError, HTTPError, ProtocolError, ValueError, KeyError, TypeError) as error:
         log.info("validator %s does not sign the handover: %s", key, type(error).__name__)
     return None

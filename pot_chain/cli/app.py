@@ -10,7 +10,7 @@ import typer
 
 from ipfs.errors import IpfsError
 from pot_chain import __version__
-from pot_chain.cli import data, demo, doctor, miner, network, task, validator, wallet
+from pot_chain.cli import data, demo, deploy, doctor, miner, network, task, validator, wallet
 from pot_chain.protocol.errors import PotError
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ app.add_typer(miner.app, name="miner")
 app.add_typer(validator.app, name="validator")
 app.add_typer(wallet.app, name="wallet")
 app.add_typer(data.app, name="data")
+deploy.add_to(app)
 doctor.add_to(app)
 
 

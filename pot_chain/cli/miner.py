@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pot_chain.cli import delegate
 from pot_chain.cli.groups import with_groups
 from pot_chain.cli.options import Signer, Target
 from pot_chain.cli.output import Json, amount, facts, note, print_json, stdout, table
@@ -17,6 +18,7 @@ from pot_chain.localnet.paths import pot_home
 from pot_chain.protocol.errors import PotError
 
 app = typer.Typer(help="Train for tasks and collect the rewards.", no_args_is_help=True)
+app.add_typer(delegate.app, name="delegate")
 
 Task = Annotated[int, typer.Option("--task", "-t", min=1, help="Number of the task.")]
 Tasks = Annotated[list[int], typer.Option("--task", "-t", min=1, help="Number of a task; may be given several times.")]
@@ -42,6 +44,14 @@ def start(
             "--state-dir", metavar="FOLDER", help="Keeps what is sealed and not revealed yet; never share it."
         ),
     ] = None,
+    delegate_of: Annotated[
+        str | None,
+        typer.Option(
+            "--delegate-of",
+            metavar="WALLET|ADDRESS",
+            help="Mine for this account, which has authorized the keystore's (`pot miner delegate`).",
+        ),
+    ] = None,
     misbehave: Annotated[
         str | None,
         typer.Option("--misbehave", metavar="ATTACK", help="Poison gradients, for tests.", hidden=True),
@@ -61,6 +71,7 @@ def start(
     ```
     pot miner start --task 7 --keystore rig1
     pot miner start --task 7 --keystore rig1 --password-file rig1.password --json >> miner.log
+    pot miner start --task 7 --keystore rig1 --delegate-of 0x52908400098527886E0F7030069857D2E4169EE7
     ```
     """
     from filelock import FileLock, Timeout
@@ -70,14 +81,16 @@ def start(
     rounds = _rounds(misbehave_rounds)
     account = signer.unlock(target)
     rpc_url, ipfs, deployment = target.rpc_url(), target.ipfs_address(), target.deployment_file()
-    folder = state_dir or pot_home() / "miners" / account.address.lower()
+    cold = _account(target, signer, delegate_of) if delegate_of is not None else None
+    mining = cold or account.address
+    folder = state_dir or pot_home() / "miners" / mining.lower()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         # two processes with one wallet would seal two gradients for one round and lose the reveal of one
         lock = FileLock(folder / f"task-{task}.lock", timeout=0).acquire()
     except Timeout as error:
         raise AlreadyMining(
-            f"{account.address} mines task {task} already (its state is in {folder})",
+            f"{mining} mines task {task} already (its state is in {folder})",
             "stop the other miner first; a second rig needs a wallet of its own: `pot wallet new NAME`",
         ) from error
 
@@ -88,7 +101,7 @@ def start(
             log_to_stderr()
             tell = _tell_json
         else:
-            note(f"mining task {task} with {account.address}; Ctrl-C stops")
+            note(f"mining task {task} with {mining}; Ctrl-C stops")
             tell = _tell_person
         run_miner(
             MinerConfig(
@@ -98,6 +111,7 @@ def start(
                 account=account,
                 state_dir=folder,
                 task_id=task,
+                delegate_of=cold,
                 misbehave=misbehave,
                 misbehave_rounds=rounds,
             ),

@@ -26,6 +26,7 @@ Examples:
 ```
 pot task example > digits.toml
 pot task create digits.toml --budget 1.5eth
+pot task create digits.toml --budget 1.5eth --stop-loss 2.5 --stop-loss-after 5
 pot task create digits.toml --budget 1.5eth --keystore alice --password-file alice.password --json
 ```
 
@@ -44,13 +45,23 @@ def create(
     budget: Annotated[
         str | None, typer.Option("--budget", "-b", help='What all rounds together may cost, such as "1.5eth".')
     ] = None,
+    stop_loss: Annotated[
+        float | None,
+        typer.Option("--stop-loss", metavar="LOSS", help="End the task when a final round's mean loss is above it."),
+    ] = None,
+    stop_loss_after: Annotated[
+        int | None,
+        typer.Option(
+            "--stop-loss-after", metavar="ROUNDS", help="Final rounds before the loss is watched. Default: 1."
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """See ``_CREATE_HELP``."""
     from pot_chain.owner.create import create_task
     from pot_chain.owner.specs import read_spec
 
-    spec = read_spec(spec_file, budget)
+    spec = read_spec(spec_file, budget, stop_loss=stop_loss, stop_loss_after=stop_loss_after)
     account = signer.unlock(target, default="owner")
     client = target.open_chain(account)
     with target.open_store() as store, waiting("creating the task") as say:

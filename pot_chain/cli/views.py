@@ -16,6 +16,7 @@ from pot_chain.chain.history import TaskHistory
 from pot_chain.cli.output import amount, facts, percent, table
 from pot_chain.owner.tasks import RoundView, TaskView, read_task_spec
 from pot_chain.protocol.errors import PotError
+from pot_chain.protocol.outcome import LOSS_UNIT
 from pot_chain.protocol.spec import TaskSpec
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -43,6 +44,9 @@ def task_facts(view: TaskView, spec: SpecView) -> Table:
     rows = [("task", f"{view.task_id}: {task_title(spec)}"), ("state", task_state(view)), ("owner", history.owner)]
     rows.append(("rounds", f"{len(history.finals)} of {params.rounds} final"))
     rows.append(("miners", f"{len(view.members)} joined, {params.min_miners} to {params.max_miners} wanted"))
+    if params.stop_loss_after:
+        limit = f"a loss above {params.stop_loss / LOSS_UNIT:g} ends it, from {params.stop_loss_after} final rounds on"
+        rows.append(("stop-loss", limit))
     rows.append(("escrow", escrow_text(view)))
     if view.losses:
         rows.append(("loss", f"{sparkline([loss for _, loss in view.losses])}  {view.losses[-1][1]:.4f}"))
@@ -128,6 +132,9 @@ def task_json(view: TaskView, spec: SpecView) -> dict[str, Any]:
         "max_miners": params.max_miners,
         "rounds_wanted": params.rounds,
         "rounds_final": len(view.history.finals),
+        "stop_loss": {"loss": params.stop_loss / LOSS_UNIT, "after": params.stop_loss_after}
+        if params.stop_loss_after
+        else None,
         "cancelled_after_round": view.history.cancel_after,
         "checkpoint": "0x" + view.history.checkpoint.hex(),
         "escrow": {

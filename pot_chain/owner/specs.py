@@ -10,21 +10,34 @@ from pot_chain.protocol import canonical
 from pot_chain.protocol.spec import MAX_SPEC_BYTES, InvalidSpec, TaskSpec
 
 
-def read_spec(path: Path, budget: str | None = None) -> TaskSpec:
+def read_spec(
+    path: Path,
+    budget: str | None = None,
+    *,
+    stop_loss: float | None = None,
+    stop_loss_after: int | None = None,
+) -> TaskSpec:
     """The spec in a TOML file, or a JSON file with the suffix ``.json``.
 
     Args:
         budget: amount such as ``1.5eth`` that replaces the one in the file.
+        stop_loss, stop_loss_after: replace ``stop_loss.loss`` and ``stop_loss.after``.
 
     Raises:
         InvalidSpec: the file cannot be read, or breaks a rule; the message names the field.
     """
     document = _document(path)
-    if budget is not None:
-        rewards = document.get("rewards", {})
-        if isinstance(rewards, dict):  # anything else is refused below, by name
-            document = {**document, "rewards": {**rewards, "budget": budget}}
+    document = _replaced(document, "rewards", {"budget": budget})
+    document = _replaced(document, "stop_loss", {"loss": stop_loss, "after": stop_loss_after})
     return TaskSpec.parse(document)
+
+
+def _replaced(document: dict[str, Any], section: str, values: dict[str, Any]) -> dict[str, Any]:
+    """``document`` with those of ``values`` that are not None in a section."""
+    given, held = {name: value for name, value in values.items() if value is not None}, document.get(section) or {}
+    if not given or not isinstance(held, dict):  # what is no section is refused later, by name
+        return document
+    return {**document, section: {**held, **given}}
 
 
 def _document(path: Path) -> dict[str, Any]:

@@ -251,10 +251,6 @@ class TaskSpec(_Section):
         """The spec with its data pinned under the CID ``manifest``."""
         return self.model_copy(update={"data": DataSpec(manifest=manifest)})
 
-    def with_stop_loss(self, loss: float, after: int) -> TaskSpec:
-        """The spec with a stop-loss: see ``StopLossSpec``."""
-        return TaskSpec.parse(self.model_dump() | {"stop_loss": {"loss": loss, "after": after}})
-
     def with_budget(self, budget: int) -> TaskSpec:
         """The spec with another budget (wei or token units)."""
         return TaskSpec.parse(self.model_dump() | {"rewards": self.rewards.model_dump() | {"budget": budget}})

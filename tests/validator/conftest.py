@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +18,7 @@ from ipfs import open_store
 from ipfs.store import Store
 from pot_chain.chain.anvil import AnvilConfig, AnvilProcess, fund
 from pot_chain.chain.connection import rpc
-from pot_chain.chain.deploy import deploy
+from pot_chain.chain.deploy import NetworkParameters, deploy
 from pot_chain.chain.history import TaskHistory
 from pot_chain.chain.network import ChainClient
 from pot_chain.chain.sender import TransactionSender
@@ -228,9 +228,9 @@ async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
             await asyncio.sleep(0.05)
 
 
-@pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
-    tmp_path = tmp_path_factory.mktemp("chain")
+@contextmanager
+def new_chain(tmp_path: Path, parameters: NetworkParameters = PARAMETERS) -> Iterator[Chain]:
+    """A chain with the contracts and four registered validators, which do not run."""
     with AnvilProcess.start(AnvilConfig(tmp_path / "anvil.log", block_time=1, mixed_mining=True)) as anvil:
         store_url = f"embedded:{tmp_path / 'store'}"
         made = Chain(
@@ -244,7 +244,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
         web3 = anvil.web3()
         for account in (*made.validators, made.owner):
             fund(web3, account.address, 100 * ETHER)
-        deploy(TransactionSender(web3, made.owner), PARAMETERS).save(made.deployment)
+        deploy(TransactionSender(web3, made.owner), parameters).save(made.deployment)
         for account in made.validators:
             port = free_port(made.ports)
             made.ports.append(port)
@@ -252,4 +252,10 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
         made.client = ChainClient(anvil.rpc_url, made.deployment, made.owner)
         join_epoch(made.client)
         made.store = open_store(store_url)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    with new_chain(tmp_path_factory.mktemp("chain")) as made:
         yield made
