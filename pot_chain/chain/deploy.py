@@ -91,13 +91,11 @@ class Deployer:
         *,
         salt: Digest = ZERO_DIGEST,
     ) -> None:
-        self._web3, self._salt = web3, salt
+        self._web3, self._parameters, self._salt = web3, parameters, salt
         self._artifacts = artifacts if artifacts is not None else compile_contracts()
         self._errors = revert_decoder(self._artifacts)
         creator = self._artifacts["Deployment"]
-        self._parts = [part for part in Part if part.name in self._artifacts]
-        codes = {part: keccak(self._artifacts[part.name].bytecode) for part in self._parts}
-        hashes = [codes.get(part, ZERO_DIGEST) for part in Part]
+        hashes = [keccak(self._artifacts[part.name].bytecode) for part in Part]
         self._creation = creator.bytecode + encode(_inputs(creator), [parameters, hashes])
         self.creator = create2_address(DETERMINISTIC_DEPLOYER, salt, self._creation)
         self._contract = Contract(web3, self.creator, creator.abi, self._errors)
@@ -112,19 +110,19 @@ class Deployer:
             DeploymentError: its transactions cannot be found.
             RpcDown, RpcError: the node does not answer, or does not serve logs from ``from_block`` on.
         """
-        if not self._code(self.creator) or not self._code(self._address(max(self._parts))):
+        if not self._code(self.creator) or not self._code(self._address(max(Part))):
             return None
         decoder = EventDecoder(self._contract.abi, [Created])
         topic = next(topic_of(entry) for entry in self._contract.abi if entry.get("name") == "Created")
         where = {"address": self.creator, "topics": ["0x" + topic.hex()], "fromBlock": hex(from_block)}
         logs = [RawLog.from_rpc(log) for log in rpc(self._web3, "eth_getLogs", [where])]
         found = {event.part: event for log in logs if isinstance(event := decoder.decode(log), Created)}
-        if set(found) != set(self._parts):
+        if set(found) != set(Part):
             raise DeploymentError(
                 f"the contracts exist on {endpoint(self._web3)}, but not all of their transactions are found",
                 "search from an earlier block, or ask a node that has the chain's logs",
             )
-        contracts = {part.name: self._describe(found[part]) for part in self._parts}
+        contracts = {part.name: self._describe(found[part]) for part in Part}
         compiler = self._artifacts.compiler
         return Deployment(chain_id_of(self._web3), compiler, self.creator, self._salt, contracts)
 
@@ -137,6 +135,7 @@ class Deployer:
 
         Raises:
             DeploymentError: the chain has no deterministic deployer.
+            ContractReverted: a constructor refuses the parameters; the registry's is tried before anything is paid.
             ChainError: as for ``TransactionSender.send``.
         """
         first = int(rpc(self._web3, "eth_blockNumber"), 16)
@@ -146,22 +145,37 @@ class Deployer:
                     f"the chain at {endpoint(self._web3)} has no deterministic deployer at {DETERMINISTIC_DEPLOYER}",
                     "send its well-known first transaction (github.com/Arachnid/deterministic-deployment-proxy)",
                 )
+            registry = self._artifacts["NodeRegistry"]
+            sender.simulate(self._creating(Part.NodeRegistry, encode(_inputs(registry), [self._parameters.registry])))
             say("creating the deployment")
             call = Call(DETERMINISTIC_DEPLOYER, self._salt + self._creation, 0, "the deployment", {}, self._errors)
             self._create(sender, call, self.creator)
         else:
             first = 0  # parts may be older
-        for part in self._parts:
+        for part in Part:
             at = self._address(part)
             if not self._code(at):
                 say(f"creating {part.name}")
-                self._create(sender, self._contract.call("createNext", self._artifacts[part.name].bytecode), at)
+                self._create_part(sender, part, at)
         made = self.find(first)
         if made is None:
             raise DeploymentError(
                 f"the contracts were created, but {endpoint(self._web3)} does not show them", "run the command again"
             )
         return made
+
+    def _create_part(self, sender: TransactionSender, part: Part, at: Address) -> None:
+        try:
+            self._create(sender, self._contract.call("createNext", self._artifacts[part.name].bytecode), at)
+        except ContractReverted as refusal:
+            if refusal.name == "CreationFailed":  # which does not say why; the constructor does
+                sender.simulate(self._creating(part, self._contract.read("argumentsOf", part)))
+            raise
+
+    def _creating(self, part: Part, arguments: bytes) -> Call:
+        """The creation of a part by itself, for a simulation."""
+        data = self._artifacts[part.name].bytecode + arguments
+        return Call(None, data, function=f"the constructor of {part.name}", errors=self._errors)
 
     def _create(self, sender: TransactionSender, call: Call, at: Address) -> None:
         """Send ``call``; quiet when somebody else was first."""

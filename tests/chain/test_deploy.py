@@ -59,7 +59,16 @@ def test_a_deployment_tells_what_was_deployed(deployment: Deployment, web3: Web3
     assert deployment.training.arguments == {"registry": deployment.registry.address}
     assert contracts.training.registry() == deployment.registry.address
     assert (config.unbonding_period, config.min_validator_stake) == (77, 2 * 10**18)
-    assert set(deployment.contracts) == {part.name for part in Part if part.name in artifacts}
+    assert list(deployment.contracts) == [part.name for part in Part]
+    assert config.validator_court == deployment.contracts["ValidatorCourt"].address
+    assert config.miner_court == deployment.contracts["MinerCourt"].address
+    assert deployment.contracts["MinerCourt"].arguments == {
+        "registry": deployment.registry.address,
+        "training": deployment.training.address,
+        "answerWindow": "5",
+        "appealWindow": "6",
+        "deposit": str(PARAMETERS.deposit),
+    }
     assert deployment.from_block == deployment.registry.block < deployment.training.block
     for name, contract in deployment.contracts.items():
         assert contract.bytecode_hash == artifacts[name].bytecode_hash
@@ -198,6 +207,21 @@ def test_code_of_another_version_is_refused(
     with pytest.raises(ContractReverted, match="is not that of part 1 of the deployment") as caught:
         new_sender(web3).send(creator.call("createNext", artifacts["NodeRegistry"].bytecode + b"\x00"))
     assert "compile the sources" in caught.value.hint
+
+
+def test_parameters_that_the_registry_refuses_cost_nothing(
+    web3: Web3, new_sender: Callable[..., TransactionSender]
+) -> None:
+    sender = new_sender(web3)
+    refused = replace(PARAMETERS, registry=replace(PARAMETERS.registry, unbonding_period=76))
+    with pytest.raises(ContractReverted, match="an unbonding period of 76 s is below"):
+        deploy(sender, refused)
+    assert int(rpc(web3, "eth_getTransactionCount", [sender.address, "latest"]), 16) == 0
+
+
+def test_parameters_that_a_court_refuses_are_named(web3: Web3, new_sender: Callable[..., TransactionSender]) -> None:
+    with pytest.raises(ContractReverted, match="a window of 11 s is zero, or too long for an evidence window of 20 s"):
+        deploy(new_sender(web3), replace(PARAMETERS, appeal_window=11))
 
 
 def test_a_chain_without_the_deterministic_deployer(

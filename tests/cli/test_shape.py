@@ -32,9 +32,10 @@ def commands() -> list[tuple[str, ...]]:
 
 def test_all_commands_of_the_issue_are_there() -> None:
     expected = {
-        *("up", "down", "status", "doctor"),
+        *("up", "down", "status", "doctor", "deploy"),
         *(f"task {name}" for name in ("create", "list", "show", "watch", "cancel", "refund", "download")),
         *(f"miner {name}" for name in ("start", "status", "claim")),
+        *(f"miner delegate {name}" for name in ("authorize", "revoke", "draw")),
         *(f"validator {name}" for name in ("start", "status")),
         *(f"wallet {name}" for name in ("new", "list", "import", "balance")),
         "data add",

@@ -18,10 +18,14 @@ from pot_chain.chain.reverts import RevertDecoder
 from pot_chain.chain.sender import TransactionSender
 from pot_chain.chain.token import Token
 from pot_chain.chain.wallet import balances
+from pot_chain.cli.views import SpecView, task_json
 from pot_chain.localnet.ports import free_port
 from pot_chain.owner import create
 from pot_chain.owner.create import create_task
 from pot_chain.owner.errors import BudgetAboveBalance, OwnerError
+from pot_chain.owner.records import RecordReader
+from pot_chain.owner.settle import refund_task
+from pot_chain.owner.tasks import view_task
 from pot_chain.protocol.addresses import ZERO_ADDRESS
 from pot_chain.protocol.errors import PotError
 from pot_chain.protocol.spec import InvalidSpec, TaskSpec
@@ -50,6 +54,22 @@ def test_a_task_is_on_chain_and_everything_it_names_is_in_the_store(world: World
     assert len(list(training.dataset.test_batches())) > 0
     assert training.checkpoint(task.params.checkpoint).round == 0
     assert set(training.parameters(task.params.checkpoint)) == set(training.shapes)
+
+
+def test_a_stop_loss_stands_on_chain_and_ends_the_task(world: World) -> None:
+    created = world.create(stop_loss={"loss": 1.25, "after": 2})
+    task_id, client = created.task_id, world.client()
+    assert (created.params.stop_loss, created.params.stop_loss_after) == (1_250_000, 2)
+    world.join(task_id)
+    world.play_round(task_id, loss=1.5)
+    assert client.training.task(task_id).state is TaskState.RUNNING
+    world.play_round(task_id, loss=1.5)
+    assert client.training.task(task_id).state is TaskState.STOPPED
+    view = view_task(world.client(), RecordReader(world.store), task_id)
+    assert view.history.ended
+    shown = task_json(view, SpecView.of(world.store, view.history))
+    assert (shown["state"], shown["stop_loss"]) == ("stopped", {"loss": 1.25, "after": 2})
+    assert refund_task(world.client(world.account()), task_id).amount == ETHER
 
 
 def test_data_that_is_pinned_already_is_used(world: World) -> None:

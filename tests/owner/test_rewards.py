@@ -10,10 +10,13 @@ from eth_account.signers.local import LocalAccount
 from pot_chain.chain.errors import TaskNotFound
 from pot_chain.chain.wallet import balances
 from pot_chain.owner.errors import NothingToPay, RecordMismatch
+from pot_chain.owner.nodes import register_miner
 from pot_chain.owner.records import RecordReader
-from pot_chain.owner.rewards import claim, earnings_of
+from pot_chain.owner.rewards import claim, claim_many, earnings_of
 from pot_chain.owner.settle import refund_task
 from pot_chain.owner.tasks import synced
+from pot_chain.protocol.eip712 import outcome_hash
+from pot_chain.protocol.record import Reveal
 
 from .conftest import ETHER, World
 
@@ -136,6 +139,55 @@ def test_a_record_of_another_round_is_not_believed(world: World) -> None:
     miners = world.join(task_id)
     world.play_round(task_id, spoil=lambda record: replace(record, round=5))
     with pytest.raises(RecordMismatch, match="is of round 5 of task"):
+        claim(world.client(miners[0]), RecordReader(world.store), task_id, miners[0].address)
+
+
+def test_rewards_of_several_tasks_are_claimed_in_one_transaction(world: World) -> None:
+    first, second, third = (world.create().task_id for _ in range(3))
+    miner = world.account()
+    client, records = world.client(miner), RecordReader(world.store)
+    register_miner(client)
+    for task_id in (first, second, third):
+        client.send(client.training.join(task_id), gas=500_000)
+        world.join(task_id, 1)
+    for task_id in (first, third):
+        world.play_round(task_id)
+    before = held(world, miner.address)
+    paid = claim_many(world.client(miner), records, [first, second, third, first], miner.address)
+    assert [(item.task_id, item.amount) for item in paid] == [(first, POOL // 2), (third, POOL // 2)]
+    assert len({item.transaction for item in paid}) == 1
+    assert held(world, miner.address) == before + POOL - paid[0].fee
+    with pytest.raises(NothingToPay, match="has nothing to claim in these tasks"):
+        claim_many(world.client(miner), records, [first, second, third], miner.address)
+
+
+def test_an_outcome_is_found_whatever_number_of_chain_reveals_it_counts(world: World) -> None:
+    """A reveal on chain that came when the certificate was signed already is not counted."""
+    task_id = world.create().task_id
+    miners = world.join(task_id)
+    world.play_round(task_id)
+    task = world.client().history.tasks[task_id]
+    final = task.rounds[0]
+    for miner in miners:
+        final = replace(final, reveals={**final.reveals, miner.address: Reveal(miner.address, bytes(32), bytes(32))})
+        outcome = RecordReader(world.store).outcome(task, final)
+        assert (outcome.chain_reveals, outcome.accepted) == (0, 2)
+        assert outcome_hash(outcome) == task.head
+
+
+def test_a_record_that_does_not_lead_to_the_head_pays_nobody(world: World) -> None:
+    task_id = world.create().task_id
+    miners = world.join(task_id)
+    world.play_round(task_id, spoil=lambda record: replace(record, rejected={miners[1].address: "duplicate"}))
+    with pytest.raises(RecordMismatch, match="does not lead to the task's head"):
+        claim(world.client(miners[0]), RecordReader(world.store), task_id, miners[0].address)
+
+
+def test_a_record_that_tells_another_loss_is_not_believed(world: World) -> None:
+    task_id = world.create().task_id
+    miners = world.join(task_id)
+    world.play_round(task_id, spoil=lambda record: replace(record, train_loss=0.1))
+    with pytest.raises(RecordMismatch, match="tells another loss than the chain"):
         claim(world.client(miners[0]), RecordReader(world.store), task_id, miners[0].address)
 
 

@@ -51,6 +51,25 @@ def test_the_budget_option_replaces_that_of_the_file(tmp_path: Path) -> None:
     assert read_spec(path, "1eth").miners.model_fields_set == set(), "defaults stay defaults"
 
 
+def test_a_stop_loss_comes_from_the_file_or_from_options(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    assert read_spec(path).stop_loss is None
+    given = read_spec(path, stop_loss=2.5).stop_loss
+    assert given is not None
+    assert (given.loss, given.units, given.after) == (2.5, 2_500_000, 1)
+    both = write(tmp_path, GOOD + "[stop_loss]\nloss = 3.0\nafter = 5\n", "both.toml")
+    for options, expected in (({}, (3.0, 5)), ({"stop_loss": 2.0}, (2.0, 5)), ({"stop_loss_after": 7}, (3.0, 7))):
+        found = read_spec(both, **options).stop_loss  # type: ignore[arg-type]
+        assert found is not None
+        assert (found.loss, found.after) == expected
+    for wrong, message in (
+        ({"stop_loss": -1.0}, "stop_loss.loss"),
+        ({"stop_loss_after": 5}, "stop_loss.loss: missing"),
+    ):
+        with pytest.raises(InvalidSpec, match=message):
+            read_spec(path, **wrong)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("text", "budget", "message"),
     [

@@ -9,10 +9,10 @@ import {IProofOfTraining} from "../../../src/interfaces/IProofOfTraining.sol";
 import {Certificates} from "../../../src/libraries/Certificates.sol";
 import {ProtocolHashes} from "../../../src/libraries/ProtocolHashes.sol";
 import {Quorum} from "../../../src/libraries/Quorum.sol";
+import {Votes} from "../../../src/libraries/Votes.sol";
 import {Merkle} from "../../Merkle.sol";
 
 /// @notice What the contracts compute, for many cases in one call: tests/differential compares it with what Python computes.
-/// @dev Hashes that no contract of ours exposes are written out from the types in docs/architecture.md.
 contract DifferentialHarness is EIP712 {
     struct Vote {
         uint256 taskId;
@@ -68,11 +68,6 @@ contract DifferentialHarness is EIP712 {
         bytes signatures;
     }
 
-    bytes32 private constant FAULT_TYPEHASH =
-        keccak256("MinerFault(uint256 taskId,uint64 round,address miner,bytes32 record)");
-    bytes32 private constant UPHELD_TYPEHASH =
-        keccak256("MinerFaultUpheld(uint256 taskId,uint64 round,address miner,bytes32 record)");
-
     INodeRegistry private immutable REGISTRY;
 
     constructor(address registry_) EIP712("ProofOfTraining", "1") {
@@ -107,8 +102,10 @@ contract DifferentialHarness is EIP712 {
         for (uint256 i = 0; i < cases.length; ++i) {
             Fault calldata f = cases[i];
             digests[i] = [
-                _hashTypedDataV4(keccak256(abi.encode(FAULT_TYPEHASH, f.taskId, f.round, f.miner, f.record))),
-                _hashTypedDataV4(keccak256(abi.encode(UPHELD_TYPEHASH, f.taskId, f.round, f.miner, f.record)))
+                _hashTypedDataV4(Votes.faultHash(Votes.MINER_FAULT_TYPEHASH, f.taskId, f.round, f.miner, f.record)),
+                _hashTypedDataV4(
+                    Votes.faultHash(Votes.MINER_FAULT_UPHELD_TYPEHASH, f.taskId, f.round, f.miner, f.record)
+                )
             ];
         }
     }
