@@ -86,11 +86,12 @@ class Tally:
 
     def certificate(self, vote: Vote) -> tuple[Certificate | None, list[int]]:
         """A certificate if Q distinct validators signed ``vote``, and senders of forged votes dropped on the way."""
-        matching = {
-            signer: held for signer, held in sorted(self._views.get(vote.view, {}).items()) if held.statement == vote
-        }
         good: list[tuple[int, bytes]] = []
         forged: list[int] = []
+        votes = self._views.get(vote.view, {})
+        if len(votes) < self._quorum:
+            return None, forged  # the common case by far: nothing to sort yet
+        matching = {signer: held for signer, held in sorted(votes.items()) if held.statement == vote}
         if len(matching) < self._quorum:
             return None, forged
         for signer, held in matching.items():

@@ -19,6 +19,8 @@ its cap) is refused before memory is taken for it. Decoding checks form only: wh
 
 from __future__ import annotations
 
+import struct
+
 from pot_chain.pbft.certificate import Certificate
 from pot_chain.pbft.errors import MessageError
 from pot_chain.pbft.messages import (
@@ -44,6 +46,7 @@ _BALLOTS = {_PREPARE: Phase.PREPARE, _COMMIT: Phase.COMMIT}
 _PHASES = {1: Phase.PROPOSE, 2: Phase.PREPARE, 3: Phase.COMMIT}
 _PHASE_CODES = {phase: code for code, phase in _PHASES.items()}
 
+_BALLOT = struct.Struct(">BB32sQQQ32sH65s")
 _HEADER_BYTES = 58
 _SIGNER_BYTES = 2 + SIGNATURE_BYTES
 _CERTIFICATE_BYTES = 43 + MAX_VALIDATORS * _SIGNER_BYTES
@@ -238,10 +241,19 @@ def decode(frame: bytes) -> Message:
     Raises:
         MessageError: the bytes are no message; nothing else escapes, whatever the bytes are.
     """
+    if len(frame) == _BALLOT.size and frame[0] == VERSION and frame[1] in _BALLOTS:
+        return _decode_ballot(frame)
     reader, kind, slot, view = _open(frame)
     message = _decode_body(reader, kind, slot, view)
     reader.end()
     return message
+
+
+def _decode_ballot(frame: bytes) -> Ballot:
+    """PREPARE and COMMIT, all but a few of the frames there are, in one go; any bytes of that length are one."""
+    _, kind, task_id, number, epoch, view, digest, signer, signature = _BALLOT.unpack(frame)
+    slot = Slot(int.from_bytes(task_id, "big"), number, epoch)
+    return Ballot(Signed(Vote(_BALLOTS[kind], slot, view, digest), signer, signature))
 
 
 def _open(frame: bytes) -> tuple[_Reader, int, Slot, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from coincurve import PrivateKey, PublicKey
 from eth_utils import keccak, to_checksum_address
 
@@ -18,7 +20,7 @@ class InvalidSignature(ProtocolError):
 
 def address_of(private_key: bytes) -> Address:
     """Address of a 32-byte private key."""
-    return _address(PrivateKey(private_key).public_key)
+    return _address(PrivateKey(private_key).public_key.format(compressed=False))
 
 
 def sign_digest(private_key: bytes, digest: Digest) -> bytes:
@@ -43,7 +45,7 @@ def recover(digest: Digest, signature: bytes) -> Address:
         key = PublicKey.from_signature_and_message(signature[:64] + bytes([signature[64] - 27]), digest, hasher=None)
     except ValueError as error:
         raise InvalidSignature(f"not a valid signature: {error}") from error
-    return _address(key)
+    return _address(key.format(compressed=False))
 
 
 def compact(signature: bytes) -> bytes:
@@ -54,5 +56,10 @@ def compact(signature: bytes) -> bytes:
     return signature[:32] + bytes(s)
 
 
-def _address(key: PublicKey) -> Address:
-    return str(to_checksum_address(keccak(key.format(compressed=False)[1:])[-20:]))
+@lru_cache(maxsize=1024)
+def _address(point: bytes) -> Address:
+    """Address of an uncompressed public key; remembered, since the same few validators sign again and again.
+
+    The two hashes (key, checksum) cost more than the recovery before them.
+    """
+    return str(to_checksum_address(keccak(point[1:])[-20:]))

@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pot_chain.pbft.certificate import Certificate, ecdsa_verifier
 from pot_chain.pbft.config import Config
@@ -34,7 +35,7 @@ from pot_chain.pbft.events import (
     Validated,
 )
 from pot_chain.pbft.messages import MAX_PAYLOAD_BYTES, Ballot, Message
-from pot_chain.pbft.replica import Replica
+from pot_chain.pbft.replica import REMEMBERED_PAYLOADS, Replica
 from pot_chain.protocol.addresses import Address, Digest
 from pot_chain.protocol.errors import ProtocolError
 from pot_chain.protocol.round import Proposal, RoundContext
@@ -68,12 +69,13 @@ class Consensus:
         self._events: deque[Event] = deque()
         self._feeding = self._closed = False
         self._timers: dict[Timer, asyncio.TimerHandle] = {}
+        self._parse = lru_cache(maxsize=REMEMBERED_PAYLOADS)(Proposal.from_bytes)
         config = Config(
             self._slot,
             len(context.voters),
             context.voters.index(me),
             ecdsa_verifier(context.domain, context.voters),
-            _digest_of,
+            self._digest_of,
             wiring.timeouts,
         )
         self._replica = Replica(config)
@@ -136,8 +138,9 @@ class Consensus:
             case Sign():
                 self._sign(effect)
             case Broadcast(message):
+                frame, supersedes = frames.pbft(message), _supersedes(message)
                 for voter in self._context.voters:
-                    transport.send(voter, frames.pbft(message), supersedes=_supersedes(message))
+                    transport.send(voter, frame, supersedes=supersedes)
             case Send(to, message):
                 transport.send(self._context.voters[to], frames.pbft(message), supersedes=_supersedes(message))
             case SetTimer(timer, view, delay):
@@ -152,7 +155,7 @@ class Consensus:
                 self._application.validate(effect)
             case Decide(payload, _, certificate):
                 self._wiring.count("decided", "")
-                self._application.decided(Proposal.from_bytes(payload), certificate)
+                self._application.decided(self._parse(payload), certificate)
             case Evidence(first, second, reason):
                 # The log is where it is kept: both statements, with their signatures.
                 log.error("%s: EQUIVOCATION: %s: %r and %r", self._slot, reason, first, second)
@@ -161,6 +164,13 @@ class Consensus:
                 log.debug("%s: message of validator %d not used: %s", self._slot, sender, reason)
                 # What follows the colon may be a stranger's text: without end as a metric's label.
                 self._wiring.count("rejected", reason.partition(":")[0])
+
+    def _digest_of(self, payload: bytes) -> Digest | None:
+        """Digest that a proposal's payload stands for; None if it is malformed."""
+        try:
+            return self._parse(payload).digest
+        except ProtocolError:
+            return None
 
     def _sign(self, request: Sign) -> None:
         try:
@@ -185,11 +195,3 @@ def _supersedes(message: Message) -> Hashable:
     """What a message replaces while unsent: older ones of its kind; a PREPARE does not replace a COMMIT."""
     phase = message.vote.statement.phase if isinstance(message, Ballot) else None
     return (message.slot, type(message).__name__, phase)
-
-
-def _digest_of(payload: bytes) -> Digest | None:
-    """Digest that a proposal's payload stands for; None if it is malformed."""
-    try:
-        return Proposal.from_bytes(payload).digest
-    except ProtocolError:
-        return None

@@ -139,7 +139,8 @@ class WebsocketMesh:
 
     async def start(self) -> None:
         """Begin to dial; needs a running event loop."""
-        self._session = aiohttp.ClientSession()
+        # One connection a peer, held for ever: the pool's usual bound of 100 would cut a larger epoch off.
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
         for peer in self._endpoints:
             self._dial(peer)
 
