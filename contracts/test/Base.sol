@@ -62,6 +62,10 @@ interface Vm {
     function assertLe(uint256 a, uint256 b, string calldata message) external pure;
     function assertGe(uint256 a, uint256 b, string calldata message) external pure;
 
+    // artifacts
+    function envOr(string calldata name, string calldata fallback_) external view returns (string memory);
+    function getCode(string calldata path) external view returns (bytes memory);
+
     // files
     function readFile(string calldata path) external view returns (string memory);
     function toString(uint256 value) external pure returns (string memory);
@@ -118,6 +122,37 @@ abstract contract Base {
 
     function assertGe(uint256 a, uint256 b, string memory message) internal pure {
         vm.assertGe(a, b, message);
+    }
+
+    /// @notice Creation code of a contract as it will be deployed, from the folder of artifacts that POT_ARTIFACTS names; without
+    ///         it, as this test was compiled.
+    /// @dev `make test-contracts` sets it: the tests compile quickly, and what they test is the code that goes on chain. Coverage
+    ///      and mutation testing need the latter.
+    /// @param name of the contract and its file
+    /// @param local type(...).creationCode
+    function codeOf(string memory name, bytes memory local) internal view returns (bytes memory) {
+        string memory folder = vm.envOr("POT_ARTIFACTS", "");
+        if (bytes(folder).length == 0) return local;
+        return vm.getCode(string.concat(folder, "/", name, ".sol/", name, ".json"));
+    }
+
+    /// @notice Create a contract.
+    /// @param code creation code with arguments
+    function create(bytes memory code) internal returns (address created) {
+        assembly ("memory-safe") {
+            created := create(0, add(code, 32), mload(code))
+        }
+        assertTrue(created != address(0), "created");
+    }
+
+    /// @notice Whether what is tested is the code that goes on chain, so that its gas means something.
+    function isDeployedCode() internal view returns (bool) {
+        return bytes(vm.envOr("POT_ARTIFACTS", "")).length != 0;
+    }
+
+    /// @notice Gas is measured of the code that goes on chain; of any other code it means nothing.
+    function assertGas(uint256 used, uint256 ceiling, string memory name) internal view {
+        if (isDeployedCode()) vm.assertLe(used, ceiling, name);
     }
 
     /// @notice Map a fuzzed value into [low, high].

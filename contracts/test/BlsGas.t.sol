@@ -34,6 +34,7 @@ contract BlsGasTest is BlsFixture {
         uint256 absent = _breakEven(true);
         emit log_named_uint("BLS is cheaper from n, all present", present);
         emit log_named_uint("BLS is cheaper from n, f absent", absent);
+        if (!isDeployedCode()) return;
         assertEq(present, 40, "all present");
         assertEq(absent, 47, "f absent: NodeRegistry.MIN_BLS_VALIDATORS");
     }
@@ -110,6 +111,6 @@ contract BlsGasTest is BlsFixture {
     function _report(string memory name, uint256 size, uint256 used, uint256 ceiling) private {
         name = string.concat(name, vm.toString(size));
         emit log_named_uint(name, used);
-        assertLe(used, ceiling, name);
+        assertGas(used, ceiling, name);
     }
 }

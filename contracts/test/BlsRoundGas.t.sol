@@ -30,7 +30,7 @@ contract BlsRoundGasTest is BlsEpochFixture {
         registry.advanceEpoch("");
         uint256 used = vm.lastCallGas().gasTotalUsed;
         emit log_named_uint("advanceEpoch_bls_100", used);
-        assertLe(used, 7_000_000, "advanceEpoch_bls_100"); // a transaction is limited to 16,777,216 (EIP-7825)
+        assertGas(used, 7_000_000, "advanceEpoch_bls_100"); // a transaction is limited to 16,777,216 (EIP-7825)
     }
 
     function test_Gas_RegisterBlsKey() public {
@@ -41,7 +41,7 @@ contract BlsRoundGasTest is BlsEpochFixture {
         registerBlsKey(voteKey);
         uint256 used = vm.lastCallGas().gasTotalUsed;
         emit log_named_uint("registerBlsKey", used);
-        assertLe(used, 350_000, "registerBlsKey");
+        assertGas(used, 350_000, "registerBlsKey");
     }
 
     function _finalize(uint256 absentees, string memory name, uint256 ceiling) private {
@@ -50,6 +50,6 @@ contract BlsRoundGasTest is BlsEpochFixture {
         pot.finalizeRound(outcome, certificate);
         uint256 used = vm.lastCallGas().gasTotalUsed;
         emit log_named_uint(name, used);
-        assertLe(used, ceiling, name);
+        assertGas(used, ceiling, name);
     }
 }

@@ -30,9 +30,9 @@ abstract contract CourtFixture is Fixture {
         minerCourt = CreateAddress.compute(address(creator), 2);
         super.setUp();
         bytes memory network = abi.encode(registry, pot);
-        creator.create(bytes.concat(type(ValidatorCourt).creationCode, network));
+        creator.create(bytes.concat(codeOf("ValidatorCourt", type(ValidatorCourt).creationCode), network));
         network = bytes.concat(network, abi.encode(ANSWER_WINDOW, APPEAL_WINDOW, DEPOSIT));
-        creator.create(bytes.concat(type(MinerCourt).creationCode, network));
+        creator.create(bytes.concat(codeOf("MinerCourt", type(MinerCourt).creationCode), network));
         validators = ValidatorCourt(payable(validatorCourt));
         mining = MinerCourt(payable(minerCourt));
     }

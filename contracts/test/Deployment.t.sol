@@ -17,10 +17,10 @@ contract DeploymentTest is Base {
     bytes[4] private _codes;
 
     function setUp() public {
-        _codes[0] = type(NodeRegistry).creationCode;
-        _codes[1] = type(ProofOfTraining).creationCode;
-        _codes[2] = type(ValidatorCourt).creationCode;
-        _codes[3] = type(MinerCourt).creationCode;
+        _codes[0] = codeOf("NodeRegistry", type(NodeRegistry).creationCode);
+        _codes[1] = codeOf("ProofOfTraining", type(ProofOfTraining).creationCode);
+        _codes[2] = codeOf("ValidatorCourt", type(ValidatorCourt).creationCode);
+        _codes[3] = codeOf("MinerCourt", type(MinerCourt).creationCode);
     }
 
     function test_CreateNext_MakesANetworkThatKnowsItself() public {

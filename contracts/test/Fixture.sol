@@ -47,8 +47,10 @@ abstract contract Fixture is Base {
     function setUp() public virtual {
         vm.warp(1_700_000_000);
         vm.prevrandao(keccak256("randao 0"));
-        registry = new NodeRegistry(registryConfig());
-        pot = new ProofOfTraining(address(registry));
+        bytes memory code = codeOf("NodeRegistry", type(NodeRegistry).creationCode);
+        registry = NodeRegistry(create(bytes.concat(code, abi.encode(registryConfig()))));
+        code = codeOf("ProofOfTraining", type(ProofOfTraining).creationCode);
+        pot = ProofOfTraining(create(bytes.concat(code, abi.encode(registry))));
         token = new TestToken();
         vm.deal(owner, 1000 ether);
         token.mint(owner, 1000 ether);

@@ -49,7 +49,7 @@ class Compiler:
             "remappings": [f"{prefix}={target}" for prefix, target in remappings()],
             "evmVersion": config["evm_version"],
             "optimizer": {"enabled": optimizer, "runs": config["optimizer_runs"]},
-            "viaIR": bool(config.get("via_ir", False)),
+            "viaIR": False,  # as tests are compiled: [profile.test] of foundry.toml
             "metadata": {"appendCBOR": metadata},
             "outputSelection": {
                 path: {"*": [name for name in names if name != "ast"], "": [name for name in names if name == "ast"]}

@@ -55,7 +55,8 @@ def make_copy(name: str, roots: Iterable[Path]) -> Path:
         write(folder / path, text)
     for permission in foundry_config().get("fs_permissions", []):
         source = ROOT / permission["path"]
-        if source.is_dir():
+        # what the copy builds is its own
+        if source.is_dir() and not permission["path"].startswith("build/"):
             shutil.copytree(source, folder / permission["path"], dirs_exist_ok=True)
     for stale in [path for path in folder.rglob("*.sol") if path.is_file()]:
         relative = stale.relative_to(folder)

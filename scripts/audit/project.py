@@ -88,6 +88,8 @@ def environment(**changes: str) -> dict[str, str]:
         del env[name]
     env["PATH"] = f"{forge_path().parent}:{AUDIT_BIN}:{env['PATH']}"
     env["FOUNDRY_OFFLINE"] = "true"
+    # compiled quickly; what is deployed is built apart (forge_tests.whole_copy)
+    env["FOUNDRY_PROFILE"] = "test"
     # the compiler with a memory: many layers build the same sources
     env["FOUNDRY_SOLC"] = str(Path(__file__).with_name("solc_memo"))
     env["AUDIT_SOLC"] = str(ROOT / foundry_config()["solc"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from random import Random
 from typing import Any, cast
@@ -35,10 +35,13 @@ class Harness:
     def __init__(self, hashes: Contract, claims: Contract, domain: Domain, registry_domain: Domain) -> None:
         self._hashes, self._claims = hashes, claims
         self.domain, self.registry_domain = domain, registry_domain
+        self.asked = 0
+        """Cases so far."""
 
     def ask(self, function: str, *columns: list[Any]) -> list[Any]:
         """The contract's answers to the cases in ``columns``, whose i-th items belong together."""
         answers: list[Any] = []
+        self.asked += len(columns[0])
         contract = self._claims if function == "claims" else self._hashes
         for start in range(0, len(columns[0]), BATCH):
             answers += contract.read(function, *(column[start : start + BATCH] for column in columns))
@@ -73,3 +76,11 @@ def harness(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
 def random(request: pytest.FixtureRequest) -> Random:
     """Random numbers of this test, the same in each run."""
     return Random(request.node.name)
+
+
+@pytest.fixture(autouse=True)
+def count_cases(harness: Harness, record_property: Callable[[str, object], None]) -> Iterator[None]:
+    """The audit reads from the report how many cases each test has compared."""
+    before = harness.asked
+    yield
+    record_property("cases", harness.asked - before)

@@ -13,18 +13,18 @@ abstract contract RegistryChecks is Base {
 
     function _deploy(uint256 crowd) internal {
         vm.warp(1_700_000_000);
-        _registry = new NodeRegistry(
-            INodeRegistry.Config({
-                minMinerStake: 1 ether,
-                minValidatorStake: 10 ether,
-                unbondingPeriod: 7 days,
-                epochLength: 1 hours,
-                epochLifetime: 4 days,
-                evidenceWindow: 3 days,
-                validatorCourt: address(0xC0A1),
-                minerCourt: address(0xC0A2)
-            })
-        );
+        INodeRegistry.Config memory config = INodeRegistry.Config({
+            minMinerStake: 1 ether,
+            minValidatorStake: 10 ether,
+            unbondingPeriod: 7 days,
+            epochLength: 1 hours,
+            epochLifetime: 4 days,
+            evidenceWindow: 3 days,
+            validatorCourt: address(0xC0A1),
+            minerCourt: address(0xC0A2)
+        });
+        bytes memory code = codeOf("NodeRegistry", type(NodeRegistry).creationCode);
+        _registry = NodeRegistry(create(bytes.concat(code, abi.encode(config))));
         _handler = new RegistryHandler(_registry, crowd);
     }
 

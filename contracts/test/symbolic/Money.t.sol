@@ -46,46 +46,64 @@ contract MoneySymbolicTest is Base {
         _pot = new ProofOfTrainingInState(address(this));
     }
 
+    /// @param paidBefore what the account has been paid for the task
+    /// @param allocated total that the head commits to
+    /// @param claimed what all accounts have been paid for the task
+    struct Money {
+        uint128 paidBefore;
+        uint96 allocated;
+        uint96 claimed;
+        uint96 budget;
+    }
+
     /// @dev A claim pays what is owed within the cap, takes it from nothing but its own task, and raises nobody else's account.
     function check_Claim_PaysWithinTheCap(
         address account,
         address bystander,
         uint128 cumulative,
-        uint128 paidBefore,
-        uint96 allocated,
-        uint96 claimed,
-        uint96 budget,
+        Money memory money,
         bytes32 decision
     ) public {
-        vm.assume(
-            account != address(_pot) && account != address(this) && account != address(vm) && uint160(account) > 0xffff
-        );
-        vm.assume(bystander != account);
-        vm.assume(claimed <= allocated && allocated <= budget);
-        bytes32 root = ProtocolHashes.rewardLeaf(TASK, account, cumulative);
-        _pot.put(TASK, address(this), uint256(allocated) << 160 | 2, budget, claimed, _head(decision, root, allocated));
-        _pot.put(OTHER, address(this), 1, 5, 0, keccak256("other"));
-        _pot.putClaimed(TASK, account, paidBefore);
+        vm.assume(_isPlain(account) && bystander != account);
+        vm.assume(money.claimed <= money.allocated && money.allocated <= money.budget);
+        _prepare(account, cumulative, money, decision);
         _pot.putClaimed(TASK, bystander, 7);
-        vm.deal(address(_pot), uint256(budget) + 5);
-        vm.deal(account, 0);
 
-        IProofOfTraining.Claim memory request =
-            IProofOfTraining.Claim(TASK, account, cumulative, allocated, decision, new bytes32[](0));
-        uint256 amount = _pot.claim(request);
+        uint256 amount =
+            _pot.claim(IProofOfTraining.Claim(TASK, account, cumulative, money.allocated, decision, new bytes32[](0)));
 
-        (uint96 budgetAfter, uint96 claimedAfter, uint96 refunded, uint96 allocatedAfter) = _pot.moneyOf(TASK);
         assert(amount > 0);
-        assert(amount <= uint256(cumulative) - paidBefore);
-        assert(uint256(claimedAfter) == uint256(claimed) + amount);
-        assert(claimedAfter <= allocatedAfter);
-        assert(budgetAfter == budget && allocatedAfter == allocated && refunded == 0);
-        assert(_pot.claimedOf(TASK, account) == uint256(paidBefore) + amount);
+        assert(amount <= uint256(cumulative) - money.paidBefore);
+        assert(_pot.claimedOf(TASK, account) == uint256(money.paidBefore) + amount);
         assert(_pot.claimedOf(TASK, bystander) == 7);
         assert(account.balance == amount);
-        assert(address(_pot).balance == uint256(budget) + 5 - amount);
+        assert(address(_pot).balance == uint256(money.budget) + 5 - amount);
+        _checkTask(money, amount);
         (uint96 otherBudget, uint96 otherClaimed,,) = _pot.moneyOf(OTHER);
         assert(otherBudget == 5 && otherClaimed == 0);
+    }
+
+    function _prepare(address account, uint128 cumulative, Money memory money, bytes32 decision) private {
+        bytes32 root = ProtocolHashes.rewardLeaf(TASK, account, cumulative);
+        bytes32 head = _head(decision, root, money.allocated);
+        _pot.put(TASK, address(this), uint256(money.allocated) << 160 | 2, money.budget, money.claimed, head);
+        _pot.put(OTHER, address(this), 1, 5, 0, keccak256("other"));
+        _pot.putClaimed(TASK, account, money.paidBefore);
+        vm.deal(address(_pot), uint256(money.budget) + 5);
+        vm.deal(account, 0);
+    }
+
+    function _checkTask(Money memory money, uint256 amount) private view {
+        (uint96 budget, uint96 claimed, uint96 refunded, uint96 allocated) = _pot.moneyOf(TASK);
+        assert(uint256(claimed) == uint256(money.claimed) + amount);
+        assert(claimed <= allocated);
+        assert(budget == money.budget && allocated == money.allocated && refunded == 0);
+    }
+
+    /// @dev An account that is neither a contract of this test nor a precompile.
+    function _isPlain(address account) private view returns (bool) {
+        return
+            account != address(_pot) && account != address(this) && account != address(vm) && uint160(account) > 0xffff;
     }
 
     /// @dev No claim succeeds whose leaf, total or decision is not what the head commits to.
@@ -113,9 +131,7 @@ contract MoneySymbolicTest is Base {
 
     /// @dev What has been claimed cannot be claimed again with the same leaf.
     function check_Claim_NeverTwice(address account, uint128 cumulative, uint96 allocated, bytes32 decision) public {
-        vm.assume(
-            account != address(_pot) && account != address(this) && account != address(vm) && uint160(account) > 0xffff
-        );
+        vm.assume(_isPlain(account));
         vm.assume(cumulative <= allocated);
         bytes32 root = ProtocolHashes.rewardLeaf(TASK, account, cumulative);
         _pot.put(TASK, address(this), uint256(allocated) << 160 | 2, allocated, 0, _head(decision, root, allocated));
@@ -135,7 +151,7 @@ contract MoneySymbolicTest is Base {
         uint96 claimed,
         uint8 state
     ) public {
-        vm.assume(owner != address(_pot) && owner != address(this) && owner != address(vm) && uint160(owner) > 0xffff);
+        vm.assume(_isPlain(owner));
         vm.assume(claimed <= allocated && allocated <= budget && state <= uint8(type(IProofOfTraining.TaskState).max));
         _pot.put(TASK, owner, uint256(allocated) << 160 | state, budget, claimed, keccak256("head"));
         uint256 held = uint256(budget) - claimed;

@@ -13,7 +13,7 @@ FOLDER = Path("tests/differential")
 
 
 def differential(budget: Budget, say: Say) -> Outcome:
-    """pytest; AUDIT_CASES says how many cases, and a test reports its own by record_property("cases", n)."""
+    """pytest; POT_DIFFERENTIAL_CASES says how many cases, and a test reports its own by record_property("cases", n)."""
     if not (ROOT / FOLDER).is_dir():
         return Outcome(0, f"{FOLDER} does not exist")
     BUILD.mkdir(parents=True, exist_ok=True)
@@ -21,7 +21,7 @@ def differential(budget: Budget, say: Say) -> Outcome:
     report.unlink(missing_ok=True)
     done = run(
         [sys.executable, "-m", "pytest", "-q", str(FOLDER), f"--junitxml={report}"],
-        env=environment(AUDIT_CASES=str(budget.differential_cases)),
+        env=environment(POT_DIFFERENTIAL_CASES=str(budget.differential_cases)),
     )
     if not report.is_file():
         return Outcome(0, "pytest gave no report", [done.tail()])

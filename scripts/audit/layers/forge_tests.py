@@ -13,19 +13,23 @@ from scripts.audit.layer import Budget, Outcome, Say
 from scripts.audit.project import ROOT, TESTS, AuditError, environment, run, source_files
 
 INVARIANTS = "^(invariant|statefulFuzz)"
+# what the tests create from artifacts, compiled as it is deployed; the tests themselves are compiled quickly
+DEPLOYED = ["contracts/src", "contracts/test/mocks/BlsHarness.sol"]
+ON_DEPLOYED = {"POT_ARTIFACTS": "build/forge/out"}
 
 
 def whole_copy(name: str) -> Path:
     """Sources and tests, built; no counterexamples of earlier runs, which forge would replay."""
     folder = make_copy(name, [*source_files(), *source_files(TESTS)])
     shutil.rmtree(folder / "cache", ignore_errors=True)
+    forge.build(folder, {"FOUNDRY_PROFILE": "default"}, DEPLOYED)
     forge.build(folder)
     return folder
 
 
 def unit_and_fuzz(budget: Budget, say: Say) -> Outcome:
     """Everything but the invariants."""
-    settings = {
+    settings = ON_DEPLOYED | {
         "FOUNDRY_FUZZ_RUNS": str(budget.fuzz_runs),
         "FOUNDRY_FUZZ_MAX_TEST_REJECTS": str(100 * budget.fuzz_runs),
     }
@@ -44,7 +48,8 @@ def invariants(budget: Budget, say: Say) -> Outcome:
     if not count:
         return Outcome(0, "no invariants found")
     runs = -(-budget.invariant_calls // (count * depth))
-    report = forge.run_tests(folder, ["-j", "1", "--match-test", INVARIANTS], {"FOUNDRY_INVARIANT_RUNS": str(runs)})
+    settings = ON_DEPLOYED | {"FOUNDRY_INVARIANT_RUNS": str(runs)}
+    report = forge.run_tests(folder, ["-j", "1", "--match-test", INVARIANTS], settings)
     calls = sum(test.calls for test in report.tests)
     reverts = sum(test.reverts for test in report.tests)
     problems = report.failures

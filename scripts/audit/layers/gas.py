@@ -12,7 +12,7 @@ from pathlib import Path
 
 from scripts.audit import forge
 from scripts.audit.layer import Budget, Outcome, Say
-from scripts.audit.layers.forge_tests import whole_copy
+from scripts.audit.layers.forge_tests import ON_DEPLOYED, whole_copy
 from scripts.audit.project import ROOT, AuditError, alone
 from scripts.audit.table import table
 
@@ -33,7 +33,8 @@ def gas(budget: Budget, say: Say) -> Outcome:
 
 def measure() -> dict[str, int]:
     """What the tests in GasTest log, each call a transaction of its own."""
-    report = forge.run_tests(whole_copy("gas"), ["-vv", "-j", "1", "--isolate", "--match-contract", "^GasTest$"])
+    arguments = ["-vv", "-j", "1", "--isolate", "--match-contract", "GasTest$"]
+    report = forge.run_tests(whole_copy("gas"), arguments, ON_DEPLOYED)
     if report.failures:
         raise AuditError("the gas tests fail:\n" + "\n".join(report.failures))
     return collect([line for test in report.tests for line in test.logs])

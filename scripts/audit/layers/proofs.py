@@ -35,7 +35,7 @@ def prove(folder: Path, files: list[Path], *, quick: bool) -> Outcome:
         return Outcome(0, f"no proofs in {FOLDER}")
     report = folder / "halmos.json"
     report.unlink(missing_ok=True)
-    command: list[str | Path] = [AUDIT_BIN / "halmos", "--root", folder, "--forge-build-out", "build/forge/out"]
+    command: list[str | Path] = [AUDIT_BIN / "halmos", "--root", folder, "--forge-build-out", "build/forge-test/out"]
     command += ["--config", ROOT / "halmos.toml", "--match-contract", ".*", "--no-status", "--json-output", report]
     command += ["--match-test", f"^check_(?!{LONG[6:]})" if quick else "^check_"]
     done = run(command, cwd=folder, env=environment(), timeout=240 if quick else 1800)
