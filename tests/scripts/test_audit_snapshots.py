@@ -83,8 +83,10 @@ def test_any_change_of_gas_is_a_problem() -> None:
 
 
 def test_a_goal_is_met_or_named() -> None:
-    assert gas.missed({"a": 10}, {"a": 10}) == []
-    assert gas.missed({"a": 11}, {"a": 10, "b": 5}) == [
+    assert gas.missed({"a": 10}, {"a": 10}, {}) == []
+    assert gas.missed({"a": 11}, {"a": 10}, {"a": "why"}) == []
+    assert gas.missed({"a": 10}, {"a": 10}, {"a": "met after all"}) != []
+    assert gas.missed({"a": 11}, {"a": 10, "b": 5}, {}) == [
         "no test reports 'b', whose goal is 5",
         "'a' costs 11, the goal is 10",
     ]

@@ -136,7 +136,9 @@ class Bench:
             raise AuditError(f"no artifact of {sorted(missing)[0]}")
 
     def _artifact_files(self) -> list[Path]:
-        return [path for path in (self.fast / "build/forge-test/out").rglob("*.json") if path.parent.name.endswith(".sol")]
+        return [
+            path for path in (self.fast / "build/forge-test/out").rglob("*.json") if path.parent.name.endswith(".sol")
+        ]
 
     def _copy(self, name: str) -> Path:
         folder = make_copy(name, [*source_files(), *source_files(TESTS)])
