@@ -40,6 +40,7 @@ contract MinerCourt is Court, IMinerCourt {
     // ---- certified faults
 
     /// @inheritdoc IMinerCourt
+    // slither-disable-next-line unused-return,reentrancy-events the verification reverts; the registry is immutable and calls nobody but this court
     function accuse(Fault calldata fault, uint64 epoch, bytes calldata certificate) external {
         (uint256 taskId, uint64 round, address miner) = (fault.taskId, fault.round, fault.miner);
         Case storage case_ = _caseIn(taskId, round, miner, CaseState.None);
@@ -145,6 +146,7 @@ contract MinerCourt is Court, IMinerCourt {
     }
 
     /// @inheritdoc IMinerCourt
+    // slither-disable-next-line reentrancy-no-eth,reentrancy-events the registry is immutable and calls nobody but this court
     function punish(bytes32 demandId) external {
         Demand storage open = _demandIn(demandId, DemandState.Open);
         _requireAfter(open.deadline);
@@ -194,6 +196,7 @@ contract MinerCourt is Court, IMinerCourt {
 
     // ---- internal
 
+    // slither-disable-next-line reentrancy-benign,reentrancy-events the registry is immutable and calls nobody but this court
     function _convict(Case storage case_, uint256 taskId, uint64 round, address miner) private {
         case_.state = CaseState.Closed;
         uint256 taken = _penalize(miner);
@@ -207,6 +210,7 @@ contract MinerCourt is Court, IMinerCourt {
         return REGISTRY.slash(miner, PENALTY);
     }
 
+    // slither-disable-next-line reentrancy-no-eth,reentrancy-events the registry is immutable and calls nobody but this court
     function _demand(bytes32 demandId, uint256 taskId, uint64 round, address miner, Content content, bytes32 target)
         private
     {
@@ -231,6 +235,7 @@ contract MinerCourt is Court, IMinerCourt {
         REGISTRY.hold(miner, deadline + window + 1); // the last second counts
     }
 
+    // slither-disable-next-line unused-return the reveal deadline lies between the two
     function _requireDemandable(uint256 taskId, uint64 round) private view {
         IProofOfTraining.Task memory task = TRAINING.task(taskId);
         if (round == task.round) {
@@ -268,6 +273,7 @@ contract MinerCourt is Court, IMinerCourt {
     }
 
     /// @dev Number of validators of an epoch whose certificates count.
+    // slither-disable-next-line timestamp every window is far longer than a proposer can shift the clock
     function _requireLiving(uint64 epoch) private view returns (uint256 size) {
         INodeRegistry.Epoch memory info = REGISTRY.epochInfo(epoch);
         if (block.timestamp > info.expiresAt) revert INodeRegistry.EpochExpired(epoch, info.expiresAt);
@@ -278,10 +284,12 @@ contract MinerCourt is Court, IMinerCourt {
         if (msg.value != DEPOSIT) revert WrongDeposit(msg.value, DEPOSIT);
     }
 
+    // slither-disable-next-line timestamp every window is far longer than a proposer can shift the clock
     function _requireAfter(uint64 deadline) private view {
         if (block.timestamp <= deadline) revert TooEarly(deadline);
     }
 
+    // slither-disable-next-line timestamp every window is far longer than a proposer can shift the clock
     function _requireNotAfter(uint64 deadline) private view {
         if (block.timestamp > deadline) revert TooLate(deadline);
     }

@@ -36,6 +36,7 @@ contract ValidatorCourt is Court, IValidatorCourt {
     }
 
     /// @inheritdoc IValidatorCourt
+    // slither-disable-next-line reentrancy-benign,reentrancy-events the registry is immutable and calls nobody but this court
     function reportDoubleVote(DoubleVote calldata evidence, bytes32 salt) external {
         bytes32 evidenceHash = _doubleVoteHash(evidence);
         _requireCommitted(evidenceHash, salt);
@@ -53,6 +54,7 @@ contract ValidatorCourt is Court, IValidatorCourt {
     }
 
     /// @inheritdoc IValidatorCourt
+    // slither-disable-next-line reentrancy-benign,reentrancy-events the registry is immutable and calls nobody but this court
     function reportViewChange(HiddenCommit calldata evidence, bytes32 salt) external {
         bytes32 evidenceHash = _hiddenCommitHash(evidence);
         _requireCommitted(evidenceHash, salt);
@@ -68,6 +70,7 @@ contract ValidatorCourt is Court, IValidatorCourt {
     }
 
     /// @inheritdoc IValidatorCourt
+    // slither-disable-next-line reentrancy-benign,reentrancy-events the registry is immutable and calls nobody but this court
     function reportCertificates(ConflictingCertificates calldata evidence, bytes32 salt) external {
         bytes32 evidenceHash = _certificatesHash(evidence);
         _requireCommitted(evidenceHash, salt);
@@ -127,6 +130,7 @@ contract ValidatorCourt is Court, IValidatorCourt {
         _distribute(taken, taskId, msg.sender);
     }
 
+    // slither-disable-next-line calls-loop an epoch has at most a hundred validators
     function _slashAll(uint64 epoch, uint256 culprits) private returns (uint256 taken) {
         address[] memory voteKeys = REGISTRY.epochValidators(epoch);
         for (uint256 i = 0; i < voteKeys.length; ++i) {
@@ -154,6 +158,7 @@ contract ValidatorCourt is Court, IValidatorCourt {
     }
 
     /// @dev A validator's vote key is not zero, so a recovery that fails does not match it.
+    // slither-disable-next-line unused-return only the signer matters, not why there is none
     function _requireSigned(address operator, address voteKey, bytes32 structHash, bytes calldata signature)
         private
         view
