@@ -40,6 +40,7 @@ from pot_chain.protocol.addresses import Address, Digest
 from pot_chain.protocol.errors import ProtocolError
 from pot_chain.protocol.round import Proposal, RoundContext
 from pot_chain.validator import frames
+from pot_chain.validator.metrics import RECEIVED, SIGNED, SlotTimes, kind_of
 from pot_chain.validator.services import Wiring
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class Consensus:
         self._events: deque[Event] = deque()
         self._feeding = self._closed = False
         self._timers: dict[Timer, asyncio.TimerHandle] = {}
+        self._times = SlotTimes(wiring.observe, asyncio.get_running_loop().time)
         self._parse = lru_cache(maxsize=REMEMBERED_PAYLOADS)(Proposal.from_bytes)
         config = Config(
             self._slot,
@@ -92,10 +94,13 @@ class Consensus:
 
     def start(self) -> None:
         """The round is judged: a primary could propose now."""
+        self._times.start()
         self.feed(Start())
 
     def receive(self, sender: int, message: Message) -> None:
         """A message of validator ``sender`` (index in the epoch; -1 for anybody else)."""
+        if isinstance(message, Ballot):
+            self._wiring.count(RECEIVED, kind_of(message.vote.statement))
         self.feed(Received(sender, message))
 
     def propose(self, view: int, proposal: Proposal) -> None:
@@ -128,6 +133,7 @@ class Consensus:
         try:
             while self._events and not self._closed:
                 for effect in self._replica.step(self._events.popleft()):
+                    self._times.see(effect)
                     self._perform(effect)
         finally:
             self._feeding = False
@@ -184,6 +190,7 @@ class Consensus:
             self._events.append(SignatureRefused(request, str(error)))
             self._wiring.fail(error)
         else:
+            self._wiring.count(SIGNED, kind_of(request.statement))
             self._events.append(SignatureReady(request, signature))
 
     def _cancel(self, timer: Timer) -> None:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from pot_chain import __version__
 from pot_chain.protocol import canonical
@@ -117,32 +114,8 @@ class _Handlers:
         )
 
     async def metrics(self, request: web.Request) -> web.Response:
-        """GET: counters in the Prometheus text format."""
-        service = self._service
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Counts(service))
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
-
-
-class _Counts(Collector):
-    """The service's counters as Prometheus sees them."""
-
-    def __init__(self, service: ValidatorService) -> None:
-        self._service = service
-
-    def collect(self) -> Iterator[Metric]:
-        """All metrics at this moment."""
-        events = CounterMetricFamily(
-            "pot_validator_events", "What happened, by kind and detail.", labels=("what", "detail")
-        )
-        for (what, detail), count in sorted(self._service.counts.items()):
-            events.add_metric((what, detail), count)
-        for reason, count in sorted(self._service.mesh.rejected.items()):
-            events.add_metric(("link", reason), count)
-        yield events
-        yield GaugeMetricFamily(
-            "pot_validator_peers", "Validators to which frames can be sent now.", len(self._service.mesh.connected)
-        )
+        """GET: counters, gauges and histograms in the Prometheus text format; see ``pot_chain.validator.metrics``."""
+        return web.Response(body=self._service.metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 def _error(status: int, message: str, **fields: Any) -> web.Response:

@@ -39,6 +39,7 @@ from pot_chain.validator.background import Background
 from pot_chain.validator.epochs import EpochKeeper
 from pot_chain.validator.http import serve
 from pot_chain.validator.judge import Judge
+from pot_chain.validator.metrics import Snapshot, ValidatorMetrics
 from pot_chain.validator.rounds import OpenRound, TaskShelf, open_rounds
 from pot_chain.validator.services import Services, Wiring
 from pot_chain.validator.transport import WebsocketMesh
@@ -115,6 +116,7 @@ class ValidatorService:
         self.me: Address = config.account.address
         self.actors: dict[Key, RoundActor] = {}
         self.counts: dict[tuple[str, str], int] = {}
+        self.metrics = ValidatorMetrics(self._look)
         self._opening: dict[Key, tuple[str, asyncio.Task[None]]] = {}
         self._skipping: set[Key] = set()
         self._closed_at: dict[Key, int] = {}
@@ -144,7 +146,7 @@ class ValidatorService:
         self._shelf = TaskShelf(self.chain, self.store, config.state_dir / "data")
         self.mesh = WebsocketMesh(self.chain.domain, self.me, self.guard.sign_hello, self._on_frame)
         self._services = Services(
-            wiring=Wiring(self.guard, self.mesh, config.timeouts, self.count, self._fail),
+            wiring=Wiring(self.guard, self.mesh, config.timeouts, self.count, self._fail, self.metrics.observe),
             compute=self._compute,
             fetch=self._fetch,
             keep=lambda proposal: self._fetch(self._shelf.keep, proposal),
@@ -371,6 +373,10 @@ class ValidatorService:
         except Exception as error:
             log.exception("a frame of %s caused a failure", sender)
             self.count("bug", type(error).__name__)
+
+    def _look(self) -> Snapshot:
+        views = [(actor.slot, actor.consensus.view) for actor in self.actors.values()]
+        return Snapshot(self.counts, self.mesh.rejected, len(self.mesh.connected), views)
 
     def count(self, what: str, detail: str) -> None:
         """Count something for the metrics."""

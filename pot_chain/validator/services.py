@@ -11,6 +11,7 @@ from pot_chain.pbft.config import Timeouts
 from pot_chain.pbft.guard import SigningGuard
 from pot_chain.protocol.errors import PotError
 from pot_chain.protocol.round import Proposal
+from pot_chain.validator.metrics import Observe, unobserved
 from pot_chain.validator.transport import Transport
 
 P = ParamSpec("P")
@@ -30,6 +31,7 @@ class Wiring:
     Attributes:
         count: metrics: (what, detail).
         fail: told when the signing log cannot be written: the validator must end.
+        observe: metrics: how long a phase took.
     """
 
     guard: SigningGuard
@@ -37,6 +39,7 @@ class Wiring:
     timeouts: Timeouts
     count: Callable[[str, str], None]
     fail: Callable[[PotError], None]
+    observe: Observe = unobserved
 
 
 @dataclass(frozen=True)

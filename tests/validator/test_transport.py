@@ -217,3 +217,31 @@ async def test_a_flood_of_bad_handshakes_is_counted_and_hardly_logged(caplog: py
                 await socket.receive()
         assert host.mesh.rejected == {"handshake_malformed": 33}
     assert len([record for record in caplog.records if "handshake_malformed" in record.getMessage()]) == 6
+
+
+async def test_an_epoch_of_more_than_a_hundred_links_up() -> None:
+    """An HTTP client's pool usually ends at 100 connections, and a mesh holds each of its own for ever."""
+    peers = [address_of(bytes([1, *i.to_bytes(31, "big")])) for i in range(110)]
+
+    async def welcome(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_json({"peer": peers[int(request.match_info["number"])], "nonce": "0x" + "00" * 32})
+        async for _ in socket:
+            pass
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/{number}/peer", welcome)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    dialer = Peer(KEYS[0])
+    dialer.mesh.set_peers(1, {peer: f"{base}/{number}" for number, peer in enumerate(peers)})
+    await dialer.mesh.start()
+    try:
+        await until(lambda: dialer.mesh.connected == frozenset(peers))
+    finally:
+        await dialer.close()
+        await runner.cleanup()
