@@ -47,7 +47,8 @@ def signed_bytes(statement: Statement) -> bytes:
 class Keys(Protocol):
     """The keys of all simulated validators; validator ids count from 0."""
 
-    def signer(self, node: int, domain: Domain = DOMAIN) -> Signer: ...
+    def signer(self, node: int, domain: Domain | None = None) -> Signer:
+        """Its signer, under the world's own domain unless another is named."""
 
     def verifier(self, validators: Sequence[int]) -> Verifier:
         """A verifier for the epoch of ``validators`` (ids in the order of their indices)."""
@@ -76,8 +77,8 @@ class FastTestKeys:
     def __init__(self, encode: SignedBytes = signed_bytes) -> None:
         self._encode = encode
 
-    def signer(self, node: int, domain: Domain = DOMAIN) -> Signer:
-        return FastTestSigner(node, domain, self._encode)
+    def signer(self, node: int, domain: Domain | None = None) -> Signer:
+        return FastTestSigner(node, domain or DOMAIN, self._encode)
 
     def address(self, node: int) -> Address:
         return self.signer(node).address
@@ -92,22 +93,27 @@ class FastTestKeys:
 
 
 class RealKeys:
-    """``Keys`` with EIP-712 and secp256k1, as validators use them."""
+    """``Keys`` with EIP-712 and secp256k1, as validators use them; ``domain`` may be that of a deployed contract."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, domain: Domain = DOMAIN) -> None:
+        self._domain = domain
         keys = [keccak(text=f"simulated validator {number}") for number in range(count)]
         by_address = {address_of(key): key for key in keys}
         self._addresses = canonical_order(by_address)
         self._keys = [by_address[address] for address in self._addresses]
 
-    def signer(self, node: int, domain: Domain = DOMAIN) -> Signer:
-        return EcdsaSigner(self._keys[node], domain)
+    def signer(self, node: int, domain: Domain | None = None) -> Signer:
+        return EcdsaSigner(self._keys[node], domain or self._domain)
+
+    def private_key(self, node: int) -> bytes:
+        """The vote key itself: for whoever registers it on a chain."""
+        return self._keys[node]
 
     def address(self, node: int) -> Address:
         return self._addresses[node]
 
     def verifier(self, validators: Sequence[int]) -> Verifier:
-        return ecdsa_verifier(DOMAIN, [self._addresses[node] for node in validators])
+        return ecdsa_verifier(self._domain, [self._addresses[node] for node in validators])
 
 
 def junk_signature(seed: int) -> bytes:

@@ -70,7 +70,8 @@ class World:
     the spread of entering it.
     """
 
-    def __init__(self, scenario: Scenario, build: Build = GENUINE) -> None:
+    def __init__(self, scenario: Scenario, build: Build = GENUINE, keys: Keys | None = None) -> None:
+        """``keys``: of the validators; None for those that the scenario draws."""
         rng = Random(scenario.seed)
         rng.seed(rng.getrandbits(64))  # the scenario has used the seed's own stream
         self.scenario = scenario
@@ -78,7 +79,8 @@ class World:
         self.task_id = 7
         self.clock = Clock()
         real = scenario.real_signatures and build.signed_bytes is GENUINE.signed_bytes
-        self.keys: Keys = RealKeys(scenario.pool) if real else FastTestKeys(build.signed_bytes)
+        drawn: Keys = RealKeys(scenario.pool) if real else FastTestKeys(build.signed_bytes)
+        self.keys = drawn if keys is None else keys
         self.honest = frozenset(range(scenario.pool)) - scenario.byzantine
         self.monitor = Monitor(scenario.epochs, self.honest)
         self.counts: Counter[str] = Counter()
