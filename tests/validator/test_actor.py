@@ -279,7 +279,8 @@ async def test_a_lying_primary_is_refused_and_replaced(
         assert proposal.digest != forged[0].digest
         assert proposal.record.rejected == {MINERS[0]: "gradient_mismatch"}
         assert proposal.outcome.checkpoint == world.next_checkpoint(MINERS[1:])
-        assert sum(refusal in record.getMessage() for record in caplog.records) >= 3
+        # two refusals change the view: the third backup may follow them before it has looked itself
+        assert sum(refusal in record.getMessage() for record in caplog.records) >= 2
 
 
 async def test_a_liar_that_slanders_everybody_only_makes_the_others_look(world: World) -> None:
