@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-MINIMUM_TESTS = 275
+MINIMUM_TESTS = 630
 
 
 def main() -> int:
