@@ -102,7 +102,7 @@ contract BlsEpochsTest is BlsEpochFixture {
         bootBlsEpoch(SIZE);
         vm.warp(block.timestamp + EPOCH_LENGTH);
         bytes32 digest = registry.rotationDigest(3, registry.nextValidators());
-        bytes memory certificate = blsSignatures(digest, (1 << FAULTY) - 1);
+        bytes memory certificate = blsSignatures(digest, (uint256(1) << FAULTY) - 1);
         vm.prank(stranger);
         assertEq(registry.advanceEpoch(certificate), 3, "epoch");
     }

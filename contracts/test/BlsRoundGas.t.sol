@@ -16,7 +16,7 @@ contract BlsRoundGasTest is BlsEpochFixture {
     function test_Gas_FinalizeRound_Bls67of100() public {
         uint256 absentees;
         for (uint256 i = 0; i < FAULTY; ++i) {
-            absentees |= 1 << (3 * i);
+            absentees |= uint256(1) << (3 * i);
         }
         _finalize(absentees, "finalizeRound_bls_67of100", 240_000);
     }

@@ -21,20 +21,20 @@ contract BlsRoundsTest is BlsEpochFixture {
     }
 
     function test_FinalizeRound_ByBls_AThirdAbsent() public {
-        _finalize((1 << FAULTY) - 1);
+        _finalize((uint256(1) << FAULTY) - 1);
     }
 
     function testFuzz_FinalizeRound_ByBls_AnyAbsentees(uint256 seed) public {
         uint256 absentees;
         for (uint256 i = 0; i < FAULTY; ++i) {
-            absentees |= 1 << (uint256(keccak256(abi.encode(seed, i))) % SIZE);
+            absentees |= uint256(1) << (uint256(keccak256(abi.encode(seed, i))) % SIZE);
         }
         _finalize(absentees);
     }
 
     function test_FinalizeRound_ByBls_RevertWhen_BelowQuorum() public {
         (IProofOfTraining.Outcome memory outcome, IProofOfTraining.Certificate memory certificate) =
-            _certified((1 << (FAULTY + 1)) - 1);
+            _certified((uint256(1) << (FAULTY + 1)) - 1);
         vm.expectRevert(
             abi.encodeWithSelector(INodeRegistry.QuorumNotReached.selector, SIZE - FAULTY - 1, SIZE - FAULTY)
         );
@@ -74,7 +74,7 @@ contract BlsRoundsTest is BlsEpochFixture {
         uint256 signers = registry.verifyCertificate(
             2, pot.commitDigest(outcome.taskId, outcome.round, 2, 0, pot.outcomeDigest(outcome)), certificate.signatures
         );
-        assertEq(signers, ~absentees & ((1 << SIZE) - 1), "signers");
+        assertEq(signers, ~absentees & ((uint256(1) << SIZE) - 1), "signers");
     }
 
     function _certified(uint256 absentees)

@@ -102,7 +102,8 @@ contract EpochBlobTest is Base {
     }
 
     function _epoch(uint256 size) private pure returns (INodeRegistry.Epoch memory epoch) {
-        epoch.size = uint16(size);
+        // forge-lint: disable-next-line(unsafe-typecast)
+        epoch.size = uint16(size); // fits: small or bounded
     }
 }
 

@@ -67,7 +67,8 @@ contract CourtHandler is MinerCourtFixture {
 
     function demand(uint256 round, uint256 index, uint256 who) external {
         address miner_ = miners[index % 2];
-        uint64 round_ = uint64(round % rounds);
+        // forge-lint: disable-next-line(unsafe-typecast)
+        uint64 round_ = uint64(round % rounds); // fits: small or bounded
         bytes memory data = abi.encodeCall(mining.demand, (task, round_, miner_));
         if (_pay(account_(who), data)) _demands.push(mining.demandIdOf(task, round_, miner_, 0));
     }
@@ -186,7 +187,8 @@ contract CourtHandler is MinerCourtFixture {
     // ---- internal
 
     function _fault(uint256 round, uint256 index) private view returns (IMinerCourt.Fault memory) {
-        return IMinerCourt.Fault(task, uint64(round % rounds), miners[index % 2], RECORD);
+        // forge-lint: disable-next-line(unsafe-typecast)
+        return IMinerCourt.Fault(task, uint64(round % rounds), miners[index % 2], RECORD); // fits: small or bounded
     }
 
     function _passDeadline(uint64 deadline) private {

@@ -121,7 +121,8 @@ abstract contract EscrowBooks is Base {
             parent: t.head,
             checkpoint: keccak256(abi.encode(seed)),
             record: keccak256(abi.encode(seed, "record")),
-            loss: uint64(seed % 4),
+            // forge-lint: disable-next-line(unsafe-typecast)
+            loss: uint64(seed % 4), // fits: small or bounded
             accepted: t.members,
             chainReveals: t.chainReveals,
             rewardsRoot: root,

@@ -74,7 +74,8 @@ abstract contract EscrowThieves is EscrowBooks {
         IProofOfTraining.Outcome memory outcome = _outcome(taskId, t, 0, 0, seed);
         uint64 epoch = t.epoch;
         if (block.timestamp <= REGISTRY.epochInfo(epoch).expiresAt) {
-            epoch = 1 + uint64(seed % REGISTRY.currentEpoch());
+            // forge-lint: disable-next-line(unsafe-typecast)
+            epoch = 1 + uint64(seed % REGISTRY.currentEpoch()); // fits: small or bounded
             if (epoch == t.epoch) return;
         }
         _attempt(abi.encodeCall(POT.finalizeRound, (outcome, _certify(outcome, epoch, 4))));

@@ -213,7 +213,8 @@ contract FullRegistryTest is RegistryChecks {
         for (uint256 step = 0; step < 48; ++step) {
             seed = uint256(keccak256(abi.encode(seed)));
             (uint256 index, uint256 choice) = (seed >> 128, seed % 8);
-            if (choice < 3) _handler.registerValidator(index, uint8(seed >> 8), uint96(seed >> 16));
+            // forge-lint: disable-next-line(unsafe-typecast)
+            if (choice < 3) _handler.registerValidator(index, uint8(seed >> 8), uint96(seed >> 16)); // fits: small or bounded
             else if (choice == 3) _handler.addStake(index, uint96(1 + (seed >> 16) % 4));
             else if (choice == 4) _handler.startUnbonding(index);
             else if (choice == 5) _handler.withdrawStake(index);
@@ -226,6 +227,7 @@ contract FullRegistryTest is RegistryChecks {
 
     function test_Handler_FillsTheSet() public {
         for (uint256 i = 0; i < 4; ++i) {
+            // forge-lint: disable-next-line(unsafe-typecast)
             _handler.registerValidator(i, 1, uint96(i)); // stakes 10 ether + 0 to 3 wei
         }
         _handler.registerValidator(4, 1, 0); // no more than the lowest
