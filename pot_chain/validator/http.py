@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from pot_chain import __version__
@@ -33,7 +36,7 @@ async def serve(service: ValidatorService, host: str, port: int) -> web.AppRunne
     app.router.add_get("/rotation", _Handlers(service).rotation)
     app.router.add_get("/status", _Handlers(service).status)
     app.router.add_get("/metrics", _Handlers(service).metrics)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(app, access_log=None, logger=server_logger(service.count), shutdown_timeout=1.0)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
@@ -43,6 +46,26 @@ async def serve(service: ValidatorService, host: str, port: int) -> web.AppRunne
             f"cannot listen on {host}:{port}: {error.strerror}", "another program uses the port; choose another --port"
         ) from error
     return runner
+
+
+def server_logger(count: Callable[[str, str], None]) -> logging.Logger:
+    """A logger for aiohttp's server that counts requests that are no HTTP and does not log them.
+
+    aiohttp logs each with a traceback and all of its bytes, tens of kilobytes that any stranger can have written to our
+    disk as often as it likes. Failures of our own handlers are logged as ever.
+    """
+
+    def keep(record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            count("http", "malformed")
+            return False
+        return True
+
+    logger = logging.Logger(f"{__name__}.server")
+    logger.parent = logging.getLogger(__name__)
+    logger.addFilter(keep)
+    return logger
 
 
 class _Handlers:

@@ -191,8 +191,12 @@ class WebsocketMesh:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """aiohttp handler of ``GET /peer``."""
         socket = web.WebSocketResponse(timeout=CLOSE_SECONDS, max_msg_size=MAX_FRAME_BYTES, heartbeat=10.0)
-        await socket.prepare(request)
-        peer = await self._welcome(socket)
+        try:
+            await socket.prepare(request)
+            peer = await self._welcome(socket)
+        except ConnectionError as error:  # gone before it had said who it is: no failure of ours
+            self._reject("handshake_lost", None, error)
+            return socket if socket.prepared else web.Response(status=400)
         if peer is None:
             await socket.close(code=4401, message=b"handshake refused")
             return socket

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -217,6 +218,26 @@ async def test_a_flood_of_bad_handshakes_is_counted_and_hardly_logged(caplog: py
                 await socket.receive()
         assert host.mesh.rejected == {"handshake_malformed": 33}
     assert len([record for record in caplog.records if "handshake_malformed" in record.getMessage()]) == 6
+
+
+@pytest.mark.parametrize("step", ["prepare", "send_json"])
+async def test_who_is_gone_during_the_handshake_is_no_failure_of_ours(
+    step: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """aiohttp would log a traceback for whatever leaves the handler, as often as a stranger likes."""
+
+    async def gone(*_: object, **__: object) -> None:
+        raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
+
+    host = Peer(KEYS[0])
+    async with meshed(host), aiohttp.ClientSession() as session:
+        monkeypatch.setattr(web.WebSocketResponse, step, gone)
+        with contextlib.suppress(aiohttp.ClientError):  # refused, or closed instead of challenged
+            async with session.ws_connect(host.url + "/peer") as socket:
+                await socket.receive()
+        await until(lambda: host.mesh.rejected != {})
+        assert set(host.mesh.rejected) == {"handshake_lost"}  # once or twice: a client may ask again
+        assert "Traceback" not in caplog.text
 
 
 async def test_an_epoch_of_more_than_a_hundred_links_up() -> None:
