@@ -67,7 +67,7 @@ test-python: setup
 .PHONY: lint
 lint: setup ## ruff, mypy, import-linter, forge fmt, forge lint
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	@$(BIN)/mypy && $(BIN)/mypy -p scripts.audit
+	@$(BIN)/mypy && $(BIN)/mypy -p scripts.audit -p scripts.bench -p scripts.chaos
 	@$(BIN)/lint-imports
 	@$(FORGE) fmt --check
 	@# a cache of its own: forge 1.7 leaves a cache behind from which the next `forge test` misses whole suites
@@ -103,6 +103,19 @@ snapshots: setup ## Accept the storage layout and the gas figures as they are
 .PHONY: sim
 sim: setup ## Simulate the consensus in hostile worlds: make sim SEEDS=10000
 	@$(BIN)/python -m pot_chain.pbft.sim --seeds $(SEEDS)
+
+.PHONY: bench-pbft
+bench-pbft: setup ## Commit latency of the consensus beside its network's limit: make bench-pbft ARGS=--quick
+	@mkdir -p build
+	@$(BIN)/python -m scripts.bench.pbft --json build/bench-pbft.json $(ARGS)
+
+.PHONY: chaos-pbft
+chaos-pbft: setup ## Validators' consensus as processes that are killed, stopped, cut off: make chaos-pbft SEEDS=10 SECONDS=60
+	@$(BIN)/python -m scripts.chaos --seeds $(if $(filter file,$(origin SEEDS)),10,$(SEEDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+.PHONY: fuzz-pbft
+fuzz-pbft: setup ## Malformed frames at a live replica: make fuzz-pbft FRAMES=1000000
+	@$(BIN)/python -m scripts.chaos.fuzz --frames $(or $(FRAMES),1000000) $(ARGS)
 
 .PHONY: kubo
 kubo: ## Build the pinned Kubo from source (needs Go; cached outside the clone)

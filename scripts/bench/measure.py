@@ -60,8 +60,9 @@ async def latency(size: int, plan: Plan, setting: Setting, hop: float = 0.0) -> 
         after, sync = await network.usage(), network.disk_sync()
     count = len(outcomes)
     frames = (after.frames - before.frames) / count
-    if frames != (size - 1) * (2 * size + 1):
-        raise BenchError(f"{frames} frames a decision: some were lost or sent twice")
+    full = (size - 1) * (2 * size + 1)  # a replica that has Q COMMITs before it is prepared sends none itself
+    if not 0.9 * full < frames <= full:
+        raise BenchError(f"{frames} frames a decision instead of {full}: some were lost or sent twice")
     limit = monte_carlo(size, delays, TRIALS, setting.seed)
     commits = np.array([median(outcome.decided.values()) - outcome.begun for outcome in outcomes])
     exact = np.array([same_draws(size, delays, outcome.slot) for outcome in outcomes])
@@ -78,7 +79,7 @@ async def latency(size: int, plan: Plan, setting: Setting, hop: float = 0.0) -> 
         **_client(size, outcomes, limit),
         "cpu_ms_per_decision": _ms(cpu),
         "cpu_ms_per_decision_and_validator": round(1000 * cpu / size, 3),
-        "frames_per_decision": round(frames),
+        "frames_per_decision": round(frames, 1),
         "bytes_per_decision": round((after.bytes - before.bytes) / count),
         "injected_delay_excess_ms": round(1000 * (after.late - before.late) / (after.delayed - before.delayed), 3),
         "disk_sync_ms": round(1000 * sync, 3),

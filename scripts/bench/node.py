@@ -30,6 +30,7 @@ from pot_chain.protocol.signing import address_of
 from pot_chain.protocol.votes import Phase, Slot
 from pot_chain.validator import frames
 from pot_chain.validator.consensus import Application, Consensus
+from pot_chain.validator.http import server_logger
 from pot_chain.validator.services import Wiring
 from pot_chain.validator.transport import Transport, WebsocketMesh
 from scripts.bench.limit import COMMIT, PREPARE, PROPOSE, VIEW_CHANGE, Delays
@@ -140,7 +141,9 @@ class Decision:
     at: float
     view: int
     digest: bytes
-    signers: tuple[int, ...]
+    parent: bytes
+    certificate: Certificate
+    proposal: rounds.Proposal
 
 
 @dataclass
@@ -175,7 +178,7 @@ class Node:
         self.address = self.voters[index]
         self.counts: dict[tuple[str, str], int] = {}
         self.slots: dict[Slot, _Slot] = {}
-        self._decided = decided
+        self._decided, self.fail = decided, fail
         self.guard = SigningGuard.open(folder / "votes.log", keys[index], DOMAIN)
         if self.guard.fresh:
             self.guard.begin({})
@@ -189,7 +192,7 @@ class Node:
         """Serve ``/peer``; returns the port."""
         app = web.Application()
         app.router.add_get("/peer", self.mesh.handle)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(app, access_log=None, logger=server_logger(self.count), shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, HOST, port, backlog=512).start()
         bound: int = self._runner.addresses[0][1]
@@ -247,6 +250,24 @@ class Node:
         """Count something, as the validator's metrics do."""
         self.counts[what, detail] = self.counts.get((what, detail), 0) + 1
 
+    # -- what a subclass may choose -------------------------------------------------------------------------------
+
+    def proposal(self, slot: Slot, view: int) -> rounds.Proposal:
+        """What to propose as primary of ``view``."""
+        return stub_proposal(slot, self.index, view)
+
+    def refusal(self, slot: Slot, payload: bytes) -> str | None:
+        """Why a proposal is not prepared; None if it is."""
+        return None if belongs_to(slot, payload) else "a proposal of another slot"
+
+    def note(self, decision: Decision) -> None:
+        """A slot is decided."""
+        self._decided(decision)
+
+    def unknown(self, sender: Address, slot: Slot, message: Message) -> None:
+        """A PBFT message of a slot that has no replica here."""
+        self.count("frame", "no such round here")
+
     # -- the application ------------------------------------------------------------------------------------------
 
     def _on_request(self, slot: Slot, view: int) -> None:
@@ -259,16 +280,14 @@ class Node:
     def _propose(self, slot: Slot, held: _Slot) -> None:
         if held.wanted is not None and held.may_propose and self.slots.get(slot) is held:
             view, held.wanted = held.wanted, None
-            held.consensus.propose(view, stub_proposal(slot, self.index, view))
+            held.consensus.propose(view, self.proposal(slot, view))
 
     def _on_validate(self, slot: Slot, request: Validate) -> None:
-        refusal = None if belongs_to(slot, request.payload) else "a proposal of another slot"
-        self.slots[slot].consensus.answer(request, refusal)
+        self.slots[slot].consensus.answer(request, self.refusal(slot, request.payload))
 
     def _on_decided(self, slot: Slot, proposal: rounds.Proposal, certificate: Certificate) -> None:
-        signers = tuple(signer for signer, _ in certificate.signatures)
-        at, view = time.monotonic(), certificate.vote.view
-        self._decided(Decision(slot, self.index, at, view, proposal.digest, signers))
+        at, view, outcome = time.monotonic(), certificate.vote.view, proposal.outcome
+        self.note(Decision(slot, self.index, at, view, proposal.digest, outcome.parent, certificate, proposal))
 
     # -- frames ---------------------------------------------------------------------------------------------------
 
@@ -277,12 +296,12 @@ class Node:
         try:
             slot, content = frames.parse(frame)
             held = self.slots.get(slot)
-            if held is None:
-                self.count("frame", "no such round here")
-            elif isinstance(content, Message):
-                held.consensus.receive(self.voters.index(sender), content)
-            else:
+            if not isinstance(content, Message):
                 self.count("frame", "no PBFT message")
+            elif held is None:
+                self.unknown(sender, slot, content)
+            else:
+                held.consensus.receive(self.voters.index(sender), content)
         except ProtocolError:
             self.count("frame", "not used")
         except Exception as error:

@@ -11,6 +11,7 @@ import json
 from eth_utils import keccak
 
 from pot_chain.protocol import canonical
+from pot_chain.protocol.addresses import ZERO_DIGEST, Digest
 from pot_chain.protocol.outcome import Outcome
 from pot_chain.protocol.record import RoundRecord
 from pot_chain.protocol.round import Proposal
@@ -19,8 +20,8 @@ from pot_chain.protocol.votes import Slot
 _MINERS = tuple("0x" + f"{i:02x}" * 20 for i in (0x31, 0x32, 0x33, 0x34))
 
 
-def stub_proposal(slot: Slot, proposer: int, view: int) -> Proposal:
-    """A well-formed proposal (about 2 kB) of validator ``proposer`` in ``view`` of ``slot``."""
+def stub_proposal(slot: Slot, proposer: int, view: int, parent: Digest = ZERO_DIGEST) -> Proposal:
+    """A well-formed proposal (about 2 kB) of validator ``proposer`` in ``view`` of ``slot``, on top of ``parent``."""
     seed = keccak(text=f"stub {slot.task_id} {slot.round} {slot.epoch} {proposer} {view}")
     record = RoundRecord(
         task_id=slot.task_id,
@@ -40,7 +41,7 @@ def stub_proposal(slot: Slot, proposer: int, view: int) -> Proposal:
     outcome = Outcome(
         task_id=slot.task_id,
         round=slot.round,
-        parent=keccak(b"parent" + seed),
+        parent=parent,
         checkpoint=keccak(b"checkpoint" + seed),
         record=canonical.digest(record.to_bytes()),
         loss=1_000_000,

@@ -37,8 +37,8 @@ _LINE_LIMIT = 1 << 20
 class Worker:
     """Hosts validators and carries out the parent's commands."""
 
-    def __init__(self, config: dict[str, Any]) -> None:
-        self._config = config
+    def __init__(self, config: dict[str, Any], node_type: type[Node] = Node) -> None:
+        self._config, self._node_type = config, node_type
         self._delays = Delays(**config["delays"]) if config.get("delays") else None
         self._client = config.get("client", False)
         self.failed: asyncio.Future[PotError] = asyncio.get_running_loop().create_future()
@@ -52,7 +52,7 @@ class Worker:
             transport.TOKENS_PER_SECOND = transport.BURST_TOKENS = float(1 << 40)
         keys, timeouts = keys_of(config["size"]), Timeouts(**config["timeouts"])
         for index in config["nodes"]:
-            self.nodes[index] = Node(
+            self.nodes[index] = self._node_type(
                 index,
                 keys,
                 Path(config["folder"]) / str(index),
@@ -125,6 +125,7 @@ class Worker:
             "at": decision.at,
             "view": decision.view,
             "digest": decision.digest.hex(),
+            "parent": decision.parent.hex(),
         }
         if self._client and self._delays is not None:
             delay = self._delays.of(REPLY, decision.slot, decision.view, decision.node, 0)
@@ -142,12 +143,12 @@ def tell(event: str, **fields: Any) -> None:
     sys.stdout.flush()
 
 
-async def main() -> int:
+async def main(node_type: type[Node]) -> int:
     """Serve until stdin ends."""
     loop = asyncio.get_running_loop()
     lines = asyncio.StreamReader(limit=_LINE_LIMIT)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    worker = Worker(json.loads(await lines.readline()))
+    worker = Worker(json.loads(await lines.readline()), node_type)
     serving = asyncio.ensure_future(_serve(worker, lines))
     ends: list[asyncio.Future[Any]] = [serving, worker.failed]
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -170,8 +171,13 @@ async def _serve(worker: Worker, lines: asyncio.StreamReader) -> None:
     await worker.close()
 
 
-if __name__ == "__main__":
+def run(node_type: type[Node] = Node) -> int:
+    """The process; returns its exit code."""
     logging.basicConfig(level=os.environ.get("POT_LOG", "WARNING"), stream=sys.stderr)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    sys.exit(uvloop.run(main()))
+    return uvloop.run(main(node_type))
+
+
+if __name__ == "__main__":
+    sys.exit(run())

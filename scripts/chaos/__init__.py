@@ -1,0 +1,1 @@
+"""Faults on real processes: ``python -m scripts.chaos`` (crashes, partitions, full disks), ``scripts.chaos.fuzz``."""
