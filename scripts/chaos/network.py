@@ -151,7 +151,7 @@ class Validator:
         assert self._process is not None
         assert self._reader is not None
         code = await self._process.wait()
-        await self._reader
+        await asyncio.shield(self._reader)  # who gives up waiting must not end the reader
         return code
 
     async def stop(self) -> None:
@@ -254,11 +254,20 @@ class Network:
         begun = time.monotonic()
         while min(self.history.next_round(index) for index in range(self.size)) <= number:
             self.check_alive()
+            await self._revive()
             if time.monotonic() > begun + seconds:
                 reached = [self.history.next_round(index) for index in range(self.size)]
                 raise ChaosError(f"after {seconds:.0f} s of calm the validators are at rounds {reached} of {number}")
             await asyncio.sleep(0.05)
         return time.monotonic() - begun
+
+    async def _revive(self) -> None:
+        """Start whoever ended on a full disk only after its fault had been given up as without effect."""
+        for validator in self.validators:
+            if not validator.running:
+                if not self.explained(code := await validator.ended()):
+                    raise ChaosError(f"validator {validator.index} ended by itself with code {code}")
+                await validator.start()
 
     def check_alive(self) -> None:
         """Raises what a validator did wrong, if one did."""
