@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from pot_chain.pbft.replica import Replica
@@ -11,9 +13,10 @@ from pot_chain.pbft.sim.mutants import AnyCertificate, UnboundCertificate
 
 
 @pytest.mark.parametrize("liar", range(4))
-def test_no_schedule_breaks_agreement(liar: int) -> None:
+def test_no_schedule_breaks_agreement(liar: int, record_property: Callable[[str, object], None]) -> None:
     explorer = Explorer(liar, views=2)
     explorer.run()
+    record_property("states explored", explorer.states)
     assert explorer.states > 1000
     assert {view for view, _ in explorer.decidable} == {0, 1}
 

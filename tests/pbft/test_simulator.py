@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,12 @@ FIRST_SEED = {entry["mutant"]: entry["seed"] for entry in REGRESSIONS if "mutant
 """Where the hunt for a mutant starts, so that it is short; if scenarios change it only takes longer."""
 
 
-def test_hostile_worlds_break_nothing() -> None:
+Recorder = Callable[[str, object], None]
+
+
+def test_hostile_worlds_break_nothing(record_property: Recorder) -> None:
     report = Campaign(range(150)).run()
+    record_property("seeds simulated", report.seeds)
     assert [(failure.seed, failure.violation) for failure in report.failures] == []
     assert report.seeds == 150
     assert report.certificates > 150
@@ -49,8 +54,9 @@ def test_hostile_worlds_break_nothing() -> None:
 
 
 @pytest.mark.parametrize("size", [10, 13])
-def test_larger_epochs(size: int) -> None:
+def test_larger_epochs(size: int, record_property: Recorder) -> None:
     report = Campaign(range(1000, 1012), sizes=(size,)).run()
+    record_property("seeds simulated", report.seeds)
     assert report.failures == []
 
 
@@ -113,13 +119,15 @@ def test_with_real_signatures_too() -> None:
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_every_known_bug_is_found(mutant: Mutant) -> None:
+def test_every_known_bug_is_found(mutant: Mutant, record_property: Recorder) -> None:
     death = hunt(mutant, 300, start=FIRST_SEED.get(mutant.name, 0))
     assert death.seed is not None, mutant.bug
+    record_property("mutants killed", 1)
 
 
-def test_one_liar_too_many_forks() -> None:
+def test_one_liar_too_many_forks(record_property: Recorder) -> None:
     assert fork(300).seed is not None
+    record_property("forks with f + 1 liars", 1)
 
 
 def test_a_campaign_that_leaves_seeds_out_is_found() -> None:
