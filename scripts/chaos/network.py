@@ -143,7 +143,7 @@ class Validator:
         self._limit_files(resource.RLIM_INFINITY)
 
     def _limit_files(self, size: int) -> None:
-        if self._process is not None and self.running:
+        if self._process is not None and self.running and hasattr(resource, "prlimit"):  # Linux only
             resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
     async def ended(self) -> int:

@@ -125,7 +125,7 @@ class _Archive:
         line = memoryview(wire.encode(decided).hex().encode() + b"\n")
         while line:
             line = line[os.write(self._file, line) :]
-        os.fdatasync(self._file)
+        os.fsync(self._file)
         self._take(decided)
 
     def _take(self, decided: Decided) -> None:
