@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -42,3 +44,10 @@ def test_a_deaf_replica_is_found() -> None:
 def test_the_command_line_explores(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--explore", "--views", "1", "--jobs", "1"]) == 0
     assert capsys.readouterr().out.splitlines()[-1].endswith("agreement holds in all")
+
+
+def test_the_command_line_explores_in_processes() -> None:
+    """As ``python -m`` starts it: a spawned process does not find what lives in ``__main__``."""
+    command = [sys.executable, "-m", "pot_chain.pbft.sim", "--explore", "--views", "1", "--jobs", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.splitlines()[-1].endswith("agreement holds in all")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pot_chain.pbft.sim.campaign import Campaign, Report, processors
-from pot_chain.pbft.sim.explorer import SIZE, Disagreement, Explorer
+from pot_chain.pbft.sim.explorer import SIZE, explore
 from pot_chain.pbft.sim.mutants import MUTANTS, Death, fork, hunt, hunt_blacklist
 from pot_chain.pbft.sim.scenario import SIZES, draw
 from pot_chain.pbft.sim.world import World
@@ -138,7 +138,7 @@ def _explore(views: int, jobs: int, target: Path | None) -> int:
     started = time.perf_counter()
     rows: list[dict[str, Any]] = []
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for row in pool.map(_explore_one, range(SIZE), [views] * SIZE):
+        for row in pool.map(explore, range(SIZE), [views] * SIZE):
             rows.append(row)
             result = row["finding"] or "agreement holds"
             print(f"liar {row['liar']}: {row['states']} states, {row['steps']} steps, {result}")
@@ -148,16 +148,6 @@ def _explore(views: int, jobs: int, target: Path | None) -> int:
     verdict = "agreement is broken" if broken else "agreement holds in all"
     print(f"{total} states, {views} views, in {time.perf_counter() - started:.1f} s: {verdict}")
     return 1 if broken else 0
-
-
-def _explore_one(liar: int, views: int) -> dict[str, Any]:
-    explorer = Explorer(liar, views)
-    finding: str | None = None
-    try:
-        explorer.run()
-    except Disagreement as found:
-        finding = str(found)
-    return {"liar": liar, "states": explorer.states, "steps": explorer.steps, "finding": finding}
 
 
 if __name__ == "__main__":

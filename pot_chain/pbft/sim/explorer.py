@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from pot_chain.pbft.certificate import Certificate
 from pot_chain.pbft.config import Config
@@ -366,3 +366,14 @@ def _signer_of(request: ViewChangeRequest) -> int:
 
 def _view_of(prepared: Prepared) -> int:
     return prepared.view
+
+
+def explore(liar: int, views: int) -> dict[str, Any]:
+    """One search as plain figures, for a process of its own (so it may not live in ``__main__``)."""
+    explorer = Explorer(liar, views)
+    finding: str | None = None
+    try:
+        explorer.run()
+    except Disagreement as found:
+        finding = str(found)
+    return {"liar": liar, "states": explorer.states, "steps": explorer.steps, "finding": finding}
