@@ -44,7 +44,10 @@ contract MinerCourt is Court, IMinerCourt {
     function accuse(Fault calldata fault, uint64 epoch, bytes calldata certificate) external {
         (uint256 taskId, uint64 round, address miner) = (fault.taskId, fault.round, fault.miner);
         Case storage case_ = _caseIn(taskId, round, miner, CaseState.None);
-        if (!TRAINING.isMember(taskId, round, miner)) revert NotMemberOf(taskId, round, miner);
+        // of rounds to come everybody is a member who has not left
+        if (round > TRAINING.task(taskId).round || !TRAINING.isMember(taskId, round, miner)) {
+            revert NotMemberOf(taskId, round, miner);
+        }
         _requireLiving(epoch);
         REGISTRY.verifyCertificate(epoch, _faultDigest(Votes.MINER_FAULT_TYPEHASH, fault), certificate);
         uint64 deadline = _startWindow(miner, APPEAL_WINDOW);

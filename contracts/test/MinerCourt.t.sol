@@ -79,6 +79,15 @@ contract MinerCourtTest is MinerCourtFixture {
         mining.accuse(fault_, 1, certificate);
     }
 
+    function test_RevertIf_AccusedOfARoundToCome() public {
+        IMinerCourt.Fault memory fault_ = fault();
+        fault_.round = pot.task(task).round + 1;
+        assertTrue(pot.isMember(task, fault_.round, fault_.miner), "a member, as things stand");
+        bytes memory certificate = signedBy(faultDigest("MinerFault", fault_), 7);
+        vm.expectRevert(abi.encodeWithSelector(IMinerCourt.NotMemberOf.selector, task, fault_.round, fault_.miner));
+        mining.accuse(fault_, 1, certificate);
+    }
+
     function test_RevertIf_AccusedHasWithdrawn() public {
         vm.prank(miner);
         registry.startUnbonding();
@@ -113,10 +122,16 @@ contract MinerCourtTest is MinerCourtFixture {
             fault_.taskId = createTask();
             join(fault_.taskId, miner);
         }
-        if (field == 1) fault_.round = 1;
-        else if (field == 2) fault_.miner = miners[1];
-        else if (field == 3) fault_.record = B;
-        else if (field == 4) vm.chainId(block.chainid + 1);
+        if (field == 1) {
+            skip(task);
+            fault_.round = 1;
+        } else if (field == 2) {
+            fault_.miner = miners[1];
+        } else if (field == 3) {
+            fault_.record = B;
+        } else if (field == 4) {
+            vm.chainId(block.chainid + 1);
+        }
         vm.expectPartialRevert(INodeRegistry.InvalidSignature.selector);
         mining.accuse(fault_, 1, certificate);
     }

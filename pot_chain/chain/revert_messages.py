@@ -196,6 +196,10 @@ MESSAGES: Final[dict[str, tuple[str, str]]] = {
     "NotTaskOwner": ("{caller} does not own the task", "only {owner} can do this"),
     "CancelAlreadyRequested": ("task {taskId} is being cancelled already", "it ends with the open round"),
     "NotActiveMiner": ("{account} is not a registered miner", "register it with a stake: `pot miner start` does"),
+    "MinerBonded": (
+        "{miner} is a bonded miner, and stays a member",
+        "only a miner whose stake is leaving can be taken out",
+    ),
     "AlreadyMember": (
         "miner {miner} is already a member of task {taskId}",
         "one account joins a task once; use another account for a second rig",

@@ -49,6 +49,10 @@ class Training:
         """Leave; a member of the open round stays one until it ends."""
         return self.contract.call("leave", task_id)
 
+    def evict(self, task_id: int, miner: Address) -> Call:
+        """Take out a member that is no bonded miner any more; anybody may."""
+        return self.contract.call("evict", task_id, miner)
+
     def leave_for(self, task_id: int, miner: Address) -> Call:
         """``leave`` by a delegate of ``miner``."""
         return self.contract.call("leaveFor", task_id, miner)

@@ -280,6 +280,8 @@ interface IProofOfTraining {
     error CancelAlreadyRequested(uint256 taskId);
     /// @notice Only a bonded miner of the registry can join.
     error NotActiveMiner(address account);
+    /// @notice A bonded miner cannot be taken out.
+    error MinerBonded(address miner);
     /// @notice The miner is a member already.
     error AlreadyMember(uint256 taskId, address miner);
     /// @notice The account is not a member (of the open round, where it acts on one).
@@ -354,6 +356,12 @@ interface IProofOfTraining {
     /// @param taskId task, Open or Running
     /// @param miner node that the sender is a delegate of
     function leaveFor(uint256 taskId, address miner) external;
+
+    /// @notice Take out a member that is no bonded miner any more: nobody works without a stake that answers for it, and nobody fills
+    ///         a task's places with one stake. Anybody may call; it counts as `leave`.
+    /// @param taskId task, Open or Running
+    /// @param miner member that has started to unbond, or has left the registry
+    function evict(uint256 taskId, address miner) external;
 
     /// @notice Commit to a gradient of the open round, once per member, until the commit deadline.
     /// @dev The event carries the whole seal; the contract keeps its first 24 bytes, which share a storage slot with the

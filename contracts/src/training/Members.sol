@@ -39,6 +39,12 @@ abstract contract Members is TaskBook {
     }
 
     /// @inheritdoc IProofOfTraining
+    function evict(uint256 taskId, address miner) external {
+        if (REGISTRY.isActiveMiner(miner)) revert MinerBonded(miner);
+        _leave(taskId, miner);
+    }
+
+    /// @inheritdoc IProofOfTraining
     function commitGradient(uint256 taskId, uint64 round, bytes32 seal) external {
         _commit(taskId, round, seal, msg.sender);
     }
