@@ -58,8 +58,10 @@ def read(name: str, text: str) -> Patch:
 
 
 def broken(budget: Budget, say: Say) -> Outcome:
-    """Apply each patch to a copy and ask the layers, the cheap ones first."""
+    """Apply each patch to a copy and ask the layers, the cheap ones first; in the quick run, every fourth."""
     patches = [read(path.name, path.read_text()) for path in sorted(FOLDER.glob("*.patch"))]
+    if budget.quick:
+        patches = patches[::4]
     rows: list[list[str]] = []
     problems: list[str] = []
     for patch in patches:
