@@ -139,9 +139,16 @@ class Collection:
         return len(self.commits) == len(self.context.members) or now > self.context.commit_deadline
 
     def complete(self, now: int) -> bool:
-        """Whether the round can be judged: commits are closed and every seal is open or its time is over."""
+        """Whether the round can be judged: commits are closed and every seal is open or its time is over.
+
+        A certificate that lands after the reveal deadline must count every on-chain reveal. In the last third of the
+        reveal window the round is not judged any more, until the window is over: otherwise a member could open its seal
+        to the validators late, and on chain once they have decided, and so void what they have signed.
+        """
+        deadline = self.context.reveal_deadline
+        decide_by = deadline - (deadline - self.context.commit_deadline) // 3
         return self.commits_closed(now) and (
-            len(self.reveals) == len(self.commits) or now > self.context.reveal_deadline
+            (len(self.reveals) == len(self.commits) and now <= decide_by) or now > deadline
         )
 
     def ordered_reveals(self) -> dict[Address, Reveal]:

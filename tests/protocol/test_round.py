@@ -170,7 +170,11 @@ def test_a_copied_seal_opens_for_nobody_else() -> None:
 
 @pytest.mark.parametrize(
     ("commits", "reveals", "now", "complete"),
-    [(5, 5, 10, True), (5, 4, 10, False), (5, 4, 121, True), (4, 4, 100, False), (4, 4, 101, True), (4, 3, 120, False)],
+    [
+        *[(5, 5, 10, True), (5, 4, 10, False), (5, 4, 121, True)],
+        *[(4, 4, 100, False), (4, 4, 101, True), (4, 3, 120, False)],
+        *[(5, 5, 114, True), (5, 5, 115, False), (5, 5, 120, False), (5, 5, 121, True)],  # the last third of the window
+    ],
 )
 def test_a_round_is_complete_when_all_is_open_or_time_is_over(
     commits: int, reveals: int, now: int, complete: bool
