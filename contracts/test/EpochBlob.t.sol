@@ -103,7 +103,7 @@ contract EpochBlobTest is Base {
 
     function _epoch(uint256 size) private pure returns (INodeRegistry.Epoch memory epoch) {
         // forge-lint: disable-next-line(unsafe-typecast)
-        epoch.size = uint16(size); // fits: small or bounded
+        epoch.size = uint16(size); // at most what fits the code of a contract
     }
 }
 

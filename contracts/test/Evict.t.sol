@@ -14,7 +14,7 @@ contract EvictTest is Fixture {
     }
 
     function test_Evict_AMinerThatUnbondsLeavesWithTheOpenRound() public {
-        _unbond(miners[0]);
+        startUnbonding(miners[0]);
         vm.expectEmit(address(pot));
         emit IProofOfTraining.MinerLeft(_taskId, miners[0], 1);
         vm.prank(stranger);
@@ -25,10 +25,7 @@ contract EvictTest is Fixture {
     }
 
     function test_Evict_AMinerThatHasWithdrawn() public {
-        _unbond(miners[0]);
-        vm.warp(block.timestamp + UNBONDING);
-        vm.prank(miners[0]);
-        registry.withdrawStake();
+        leaveRegistry(miners[0]);
         pot.evict(_taskId, miners[0]);
         assertFalse(pot.isMember(_taskId, 1, miners[0]), "gone");
     }
@@ -49,7 +46,7 @@ contract EvictTest is Fixture {
         vm.prank(honest);
         pot.join(_taskId);
 
-        _unbond(miners[2]);
+        startUnbonding(miners[2]);
         pot.evict(_taskId, miners[2]);
         join(_taskId, honest);
         assertTrue(pot.isMember(_taskId, 1, honest), "in");
@@ -66,14 +63,9 @@ contract EvictTest is Fixture {
     }
 
     function test_Evict_RevertWhen_Twice() public {
-        _unbond(miners[0]);
+        startUnbonding(miners[0]);
         pot.evict(_taskId, miners[0]);
         vm.expectRevert(abi.encodeWithSelector(IProofOfTraining.NotMember.selector, _taskId, miners[0]));
         pot.evict(_taskId, miners[0]);
-    }
-
-    function _unbond(address miner) private {
-        vm.prank(miner);
-        registry.startUnbonding();
     }
 }

@@ -136,6 +136,29 @@ abstract contract Fixture is Base {
         }
     }
 
+    function startUnbonding(address who) internal {
+        vm.prank(who);
+        registry.startUnbonding();
+    }
+
+    function leaveRegistry(address who) internal {
+        startUnbonding(who);
+        vm.warp(block.timestamp + UNBONDING);
+        vm.prank(who);
+        registry.withdrawStake();
+    }
+
+    function assertNode(address who, INodeRegistry.Role role, uint256 stake, uint256 unbondingAt, address voteKey)
+        internal
+        view
+    {
+        INodeRegistry.Node memory node = registry.node(who);
+        assertEq(uint256(node.role), uint256(role), "role");
+        assertEq(node.stake, stake, "stake");
+        assertEq(node.unbondingAt, unbondingAt, "unbondingAt");
+        assertEq(node.voteKey, voteKey, "voteKey");
+    }
+
     function newMiner() internal returns (address miner) {
         miner = address(uint160(uint256(keccak256(abi.encode("miner", miners.length)))));
         miners.push(miner);

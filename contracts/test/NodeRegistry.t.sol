@@ -70,7 +70,7 @@ contract NodeRegistryTest is Fixture {
         vm.prank(ALICE);
         registry.registerMiner{value: 3 ether}();
 
-        _assertNode(ALICE, INodeRegistry.Role.Miner, 3 ether, 0, address(0));
+        assertNode(ALICE, INodeRegistry.Role.Miner, 3 ether, 0, address(0));
         assertTrue(registry.isActiveMiner(ALICE), "active miner");
         assertEq(registry.endpointOf(ALICE), "", "a miner has no endpoint");
         assertEq(address(registry).balance, 3 ether, "stake held");
@@ -123,7 +123,7 @@ contract NodeRegistryTest is Fixture {
         vm.prank(ALICE);
         registry.registerValidator{value: VALIDATOR_STAKE}(vm.addr(KEY), proof, URL);
 
-        _assertNode(ALICE, INodeRegistry.Role.Validator, VALIDATOR_STAKE, 0, vm.addr(KEY));
+        assertNode(ALICE, INodeRegistry.Role.Validator, VALIDATOR_STAKE, 0, vm.addr(KEY));
         assertEq(registry.operatorOf(vm.addr(KEY)), ALICE, "operator");
         assertEq(registry.endpointOf(ALICE), URL, "endpoint");
         assertEq(registry.bondedValidators(), 1, "bonded");
@@ -183,7 +183,7 @@ contract NodeRegistryTest is Fixture {
 
     function test_RegisterValidator_RevertWhen_VoteKeyWasOfANodeThatLeft() public {
         registerValidator(KEY);
-        _leaveRegistry(operator(KEY));
+        leaveRegistry(operator(KEY));
         _expectValidatorRevert(
             KEY,
             possession(KEY, ALICE),
@@ -196,7 +196,7 @@ contract NodeRegistryTest is Fixture {
     function test_RegisterValidator_RevertWhen_TheSameOperatorReturnsWithItsKey() public {
         registerValidator(KEY);
         address who = operator(KEY);
-        _leaveRegistry(who);
+        leaveRegistry(who);
         bytes memory proof = possession(KEY, who);
         address voteKey = vm.addr(KEY);
         vm.expectRevert(abi.encodeWithSelector(INodeRegistry.VoteKeyTaken.selector, voteKey, who));
@@ -294,24 +294,5 @@ contract NodeRegistryTest is Fixture {
         vm.expectRevert(reason);
         vm.prank(ALICE);
         registry.registerValidator{value: VALIDATOR_STAKE}(voteKey, proof, url);
-    }
-
-    function _leaveRegistry(address who) private {
-        vm.prank(who);
-        registry.startUnbonding();
-        vm.warp(block.timestamp + UNBONDING);
-        vm.prank(who);
-        registry.withdrawStake();
-    }
-
-    function _assertNode(address who, INodeRegistry.Role role, uint256 stake, uint256 unbondingAt, address voteKey)
-        private
-        view
-    {
-        INodeRegistry.Node memory node = registry.node(who);
-        assertEq(uint256(node.role), uint256(role), "role");
-        assertEq(node.stake, stake, "stake");
-        assertEq(node.unbondingAt, unbondingAt, "unbondingAt");
-        assertEq(node.voteKey, voteKey, "voteKey");
     }
 }

@@ -82,7 +82,7 @@ contract NodeRegistrySlashingTest is Fixture {
 
     /// @dev Leaving is no way out: the stake stays slashable until it is withdrawn, and the date stays.
     function test_Slash_WhileUnbonding() public {
-        _startUnbonding(_validator);
+        startUnbonding(_validator);
         uint64 withdrawableAt = registry.node(_validator).unbondingAt;
         vm.warp(withdrawableAt);
         vm.prank(validatorCourt);
@@ -143,7 +143,7 @@ contract NodeRegistrySlashingTest is Fixture {
     }
 
     function test_Slash_RevertWhen_Withdrawn() public {
-        _startUnbonding(_validator);
+        startUnbonding(_validator);
         vm.warp(block.timestamp + UNBONDING);
         vm.prank(_validator);
         registry.withdrawStake();
@@ -188,7 +188,7 @@ contract NodeRegistrySlashingTest is Fixture {
             assertEq(registry.node(_miner).stake, left, "stake");
             assertTrue(registry.isActiveMiner(_miner) == (left >= MINER_STAKE), "bonded while the minimum is there");
         }
-        if (left >= MINER_STAKE) _startUnbonding(_miner);
+        if (left >= MINER_STAKE) startUnbonding(_miner);
         vm.warp(registry.node(_miner).unbondingAt);
         vm.prank(_miner);
         registry.withdrawStake();
@@ -199,7 +199,7 @@ contract NodeRegistrySlashingTest is Fixture {
     // ---- hold
 
     function test_Hold_KeepsALeavingValidator() public {
-        _startUnbonding(_validator);
+        startUnbonding(_validator);
         uint64 withdrawableAt = registry.node(_validator).unbondingAt;
         vm.warp(withdrawableAt - 1);
         uint64 until = withdrawableAt + 1 days;
@@ -219,7 +219,7 @@ contract NodeRegistrySlashingTest is Fixture {
     }
 
     function test_Hold_KeepsALeavingMiner() public {
-        _startUnbonding(_miner);
+        startUnbonding(_miner);
         uint64 withdrawableAt = registry.node(_miner).unbondingAt;
         vm.warp(withdrawableAt);
         vm.prank(minerCourt);
@@ -229,7 +229,7 @@ contract NodeRegistrySlashingTest is Fixture {
 
     /// @dev A court can keep nobody for longer than a case takes.
     function test_Hold_AtMostTheEvidenceWindow() public {
-        _startUnbonding(_validator);
+        startUnbonding(_validator);
         uint64 withdrawableAt = registry.node(_validator).unbondingAt;
         vm.warp(withdrawableAt);
         vm.prank(validatorCourt);
@@ -238,7 +238,7 @@ contract NodeRegistrySlashingTest is Fixture {
     }
 
     function test_Hold_NeverShortens() public {
-        _startUnbonding(_validator);
+        startUnbonding(_validator);
         uint64 withdrawableAt = registry.node(_validator).unbondingAt;
         vm.recordLogs();
         vm.prank(validatorCourt);
@@ -253,7 +253,7 @@ contract NodeRegistrySlashingTest is Fixture {
         vm.prank(validatorCourt);
         registry.hold(_validator, type(uint64).max);
         assertEq(registry.node(_validator).unbondingAt, 0, "bonded");
-        _startUnbonding(_validator);
+        startUnbonding(_validator);
         assertEq(registry.node(_validator).unbondingAt, block.timestamp + UNBONDING, "the usual period");
     }
 
@@ -278,11 +278,6 @@ contract NodeRegistrySlashingTest is Fixture {
         vm.deal(who, amount);
         vm.prank(who);
         registry.addStake{value: amount}();
-    }
-
-    function _startUnbonding(address who) private {
-        vm.prank(who);
-        registry.startUnbonding();
     }
 
     function _expectNotCourt(address caller, address court) private {

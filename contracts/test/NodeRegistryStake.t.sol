@@ -34,7 +34,7 @@ contract NodeRegistryStakeTest is Fixture {
 
     function test_AddStake_RevertWhen_Unbonding() public {
         _registerMiner(ALICE);
-        _startUnbonding(ALICE);
+        startUnbonding(ALICE);
         vm.deal(ALICE, 1);
         uint64 withdrawableAt = uint64(block.timestamp) + UNBONDING;
         vm.expectRevert(abi.encodeWithSelector(INodeRegistry.NodeUnbonding.selector, ALICE, withdrawableAt));
@@ -72,7 +72,7 @@ contract NodeRegistryStakeTest is Fixture {
     /// @dev A validator that is leaving still serves the epochs that list it.
     function test_SetEndpoint_WhileUnbonding() public {
         registerValidator(KEY);
-        _startUnbonding(operator(KEY));
+        startUnbonding(operator(KEY));
         vm.prank(operator(KEY));
         registry.setEndpoint("https://v.example");
         assertEq(registry.endpointOf(operator(KEY)), "https://v.example", "endpoint");
@@ -107,14 +107,14 @@ contract NodeRegistryStakeTest is Fixture {
         emit INodeRegistry.UnbondingStarted(ALICE, MINER_STAKE, withdrawableAt);
         vm.prank(ALICE);
         registry.startUnbonding();
-        _assertNode(ALICE, INodeRegistry.Role.Miner, MINER_STAKE, withdrawableAt, address(0));
+        assertNode(ALICE, INodeRegistry.Role.Miner, MINER_STAKE, withdrawableAt, address(0));
         assertFalse(registry.isActiveMiner(ALICE), "no longer active");
     }
 
     function test_StartUnbonding_TakesValidatorOffTheList() public {
         registerValidator(KEY);
         registerValidator(KEY + 1);
-        _startUnbonding(operator(KEY));
+        startUnbonding(operator(KEY));
         assertEq(registry.bondedValidators(), 1, "bonded");
         assertEq(registry.operatorOf(vm.addr(KEY)), operator(KEY), "its key stays known");
     }
@@ -127,7 +127,7 @@ contract NodeRegistryStakeTest is Fixture {
 
     function test_StartUnbonding_RevertWhen_Unbonding() public {
         _registerMiner(ALICE);
-        _startUnbonding(ALICE);
+        startUnbonding(ALICE);
         uint64 withdrawableAt = uint64(block.timestamp) + UNBONDING;
         vm.warp(block.timestamp + 1);
         vm.expectRevert(abi.encodeWithSelector(INodeRegistry.NodeUnbonding.selector, ALICE, withdrawableAt));
@@ -140,14 +140,14 @@ contract NodeRegistryStakeTest is Fixture {
     function test_WithdrawStake_PaysAndForgets() public {
         registerValidator(KEY);
         address who = operator(KEY);
-        _startUnbonding(who);
+        startUnbonding(who);
         vm.warp(block.timestamp + UNBONDING);
         vm.expectEmit(address(registry));
         emit INodeRegistry.StakeWithdrawn(who, VALIDATOR_STAKE);
         vm.prank(who);
         registry.withdrawStake();
 
-        _assertNode(who, INodeRegistry.Role.None, 0, 0, address(0));
+        assertNode(who, INodeRegistry.Role.None, 0, 0, address(0));
         assertEq(registry.endpointOf(who), "", "endpoint");
         assertEq(who.balance, VALIDATOR_STAKE, "paid");
         assertEq(address(registry).balance, 0, "nothing left");
@@ -168,7 +168,7 @@ contract NodeRegistryStakeTest is Fixture {
 
     function test_WithdrawStake_RevertWhen_OneSecondEarly() public {
         _registerMiner(ALICE);
-        _startUnbonding(ALICE);
+        startUnbonding(ALICE);
         uint64 withdrawableAt = uint64(block.timestamp) + UNBONDING;
         vm.warp(withdrawableAt - 1);
         vm.expectRevert(abi.encodeWithSelector(INodeRegistry.StakeLocked.selector, ALICE, withdrawableAt));
@@ -178,7 +178,7 @@ contract NodeRegistryStakeTest is Fixture {
 
     function test_WithdrawStake_RevertWhen_Twice() public {
         _registerMiner(ALICE);
-        _leaveRegistry(ALICE);
+        leaveRegistry(ALICE);
         vm.expectRevert(abi.encodeWithSelector(INodeRegistry.NotRegistered.selector, ALICE));
         vm.prank(ALICE);
         registry.withdrawStake();
@@ -213,7 +213,7 @@ contract NodeRegistryStakeTest is Fixture {
     function test_ForcedEther_ChangesNothing() public {
         _registerMiner(ALICE);
         vm.deal(address(registry), address(registry).balance + 100 ether);
-        _leaveRegistry(ALICE);
+        leaveRegistry(ALICE);
         assertEq(ALICE.balance, MINER_STAKE, "exactly the stake");
         assertEq(address(registry).balance, 100 ether, "the forced ether is nobody's");
     }
@@ -246,28 +246,5 @@ contract NodeRegistryStakeTest is Fixture {
         vm.deal(who, MINER_STAKE);
         vm.prank(who);
         registry.registerMiner{value: MINER_STAKE}();
-    }
-
-    function _startUnbonding(address who) private {
-        vm.prank(who);
-        registry.startUnbonding();
-    }
-
-    function _leaveRegistry(address who) private {
-        _startUnbonding(who);
-        vm.warp(block.timestamp + UNBONDING);
-        vm.prank(who);
-        registry.withdrawStake();
-    }
-
-    function _assertNode(address who, INodeRegistry.Role role, uint256 stake, uint256 unbondingAt, address voteKey)
-        private
-        view
-    {
-        INodeRegistry.Node memory node = registry.node(who);
-        assertEq(uint256(node.role), uint256(role), "role");
-        assertEq(node.stake, stake, "stake");
-        assertEq(node.unbondingAt, unbondingAt, "unbondingAt");
-        assertEq(node.voteKey, voteKey, "voteKey");
     }
 }

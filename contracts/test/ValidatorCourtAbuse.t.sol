@@ -55,11 +55,11 @@ contract ValidatorCourtAbuseTest is CourtFixture {
         change = bound(change, 1, type(uint64).max - 10);
         if (field == 0) evidence.slot.taskId += change;
         // forge-lint: disable-next-line(unsafe-typecast)
-        else if (field == 1) evidence.slot.round += uint64(change); // fits: small or bounded
+        else if (field == 1) evidence.slot.round += uint64(change); // bounded above
         // forge-lint: disable-next-line(unsafe-typecast)
-        else if (field == 2) evidence.slot.epoch += uint64(change); // fits: small or bounded
+        else if (field == 2) evidence.slot.epoch += uint64(change); // bounded above
         // forge-lint: disable-next-line(unsafe-typecast)
-        else if (field == 3) evidence.viewNumber += uint64(change); // fits: small or bounded
+        else if (field == 3) evidence.viewNumber += uint64(change); // bounded above
         else if (field == 4) evidence.digestA = bytes32(uint256(A) ^ change);
         else if (field == 5) evidence.signatureA[change % 64] ^= 0x01;
         else evidence.phase = IValidatorCourt.Phase(change % 2); // a Commit as Propose or Prepare

@@ -191,7 +191,7 @@ interface INodeRegistry is IBlsErrors {
 
     /// @notice Become a validator; the value sent is the stake, at least `minValidatorStake`.
     /// @dev When all places are taken, the newcomer displaces the member with the lowest stake, which starts unbonding, if it
-    ///      stakes more; the search costs about 450,000 gas.
+    ///      stakes more; the search costs about 435,000 gas.
     /// @param voteKey key that signs PBFT votes; used for one registration, ever
     /// @param possession signature (65 bytes) by `voteKey` over EIP-712 `KeyOwnership(address operator)`, operator = sender
     /// @param endpoint URL at which peers and miners reach the validator

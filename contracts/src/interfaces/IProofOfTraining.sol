@@ -421,7 +421,8 @@ interface IProofOfTraining {
     function claim(Claim calldata request) external returns (uint256 amount);
 
     /// @notice Several claims, of any tasks and accounts. Those that have nothing to be paid, or whose proof a further round has
-    ///         made worthless, are passed over: nobody can spoil the batch by claiming one of them first.
+    ///         made worthless, are passed over: nobody can spoil the batch by claiming one of them first. An account that refuses
+    ///         native coins makes all of it revert.
     /// @param requests what is claimed
     /// @return amounts paid, in the order of the requests; 0 for those passed over
     function claimMany(Claim[] calldata requests) external returns (uint256[] memory amounts);

@@ -68,7 +68,7 @@ contract CourtHandler is MinerCourtFixture {
     function demand(uint256 round, uint256 index, uint256 who) external {
         address miner_ = miners[index % 2];
         // forge-lint: disable-next-line(unsafe-typecast)
-        uint64 round_ = uint64(round % rounds); // fits: small or bounded
+        uint64 round_ = uint64(round % rounds); // below the number of rounds
         bytes memory data = abi.encodeCall(mining.demand, (task, round_, miner_));
         if (_pay(account_(who), data)) _demands.push(mining.demandIdOf(task, round_, miner_, 0));
     }
@@ -188,7 +188,7 @@ contract CourtHandler is MinerCourtFixture {
 
     function _fault(uint256 round, uint256 index) private view returns (IMinerCourt.Fault memory) {
         // forge-lint: disable-next-line(unsafe-typecast)
-        return IMinerCourt.Fault(task, uint64(round % rounds), miners[index % 2], RECORD); // fits: small or bounded
+        return IMinerCourt.Fault(task, uint64(round % rounds), miners[index % 2], RECORD); // below the number of rounds
     }
 
     function _passDeadline(uint64 deadline) private {

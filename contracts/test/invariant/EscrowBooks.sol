@@ -122,7 +122,7 @@ abstract contract EscrowBooks is Base {
             checkpoint: keccak256(abi.encode(seed)),
             record: keccak256(abi.encode(seed, "record")),
             // forge-lint: disable-next-line(unsafe-typecast)
-            loss: uint64(seed % 4), // fits: small or bounded
+            loss: uint64(seed % 4), // below four
             accepted: t.members,
             chainReveals: t.chainReveals,
             rewardsRoot: root,

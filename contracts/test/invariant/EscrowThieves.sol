@@ -75,7 +75,7 @@ abstract contract EscrowThieves is EscrowBooks {
         uint64 epoch = t.epoch;
         if (block.timestamp <= REGISTRY.epochInfo(epoch).expiresAt) {
             // forge-lint: disable-next-line(unsafe-typecast)
-            epoch = 1 + uint64(seed % REGISTRY.currentEpoch()); // fits: small or bounded
+            epoch = 1 + uint64(seed % REGISTRY.currentEpoch()); // below the number of an epoch
             if (epoch == t.epoch) return;
         }
         _attempt(abi.encodeCall(POT.finalizeRound, (outcome, _certify(outcome, epoch, 4))));

@@ -214,7 +214,7 @@ contract FullRegistryTest is RegistryChecks {
             seed = uint256(keccak256(abi.encode(seed)));
             (uint256 index, uint256 choice) = (seed >> 128, seed % 8);
             // forge-lint: disable-next-line(unsafe-typecast)
-            if (choice < 3) _handler.registerValidator(index, uint8(seed >> 8), uint96(seed >> 16)); // fits: small or bounded
+            if (choice < 3) _handler.registerValidator(index, uint8(seed >> 8), uint96(seed >> 16)); // any part of the seed will do
             else if (choice == 3) _handler.addStake(index, uint96(1 + (seed >> 16) % 4));
             else if (choice == 4) _handler.startUnbonding(index);
             else if (choice == 5) _handler.withdrawStake(index);
